@@ -115,7 +115,9 @@ fn a_webhook_gets_the_format_of_an_alertmanager_and_a_signature() {
     let error = webhook().notify(&firing, &long()).unwrap_err();
     assert_eq!(error.reason, DropReason::Refused);
     assert!(
-        error.message.contains("127.0.0.1 is no public address") && !error.message.contains("hunter2"),
+        error.message.contains("127.0.0.1 is no public address; if it is meant, set allow_private = true")
+            && error.message.contains(&format!("http://{address}/"))
+            && !error.message.contains("hunter2"),
         "{error}"
     );
     let mut webhook = webhook().allow_private();
@@ -151,6 +153,11 @@ fn a_webhook_gets_the_format_of_an_alertmanager_and_a_signature() {
     let alert = &body["alerts"][1];
     assert_eq!((&body["status"], &alert["status"]), (&"resolved".into(), &"resolved".into()));
     assert!(alert["endsAt"].as_str().unwrap() > alert["startsAt"].as_str().unwrap());
+    assert_eq!(body["truncatedAlerts"], 0);
+    // Of many alerts the first ones are sent, and how many are left out.
+    webhook.max_alerts(2).notify(&notices(5)[0], &long()).unwrap();
+    let body = posts.recv().unwrap().json();
+    assert_eq!((body["alerts"].as_array().unwrap().len(), &body["truncatedAlerts"]), (2, &3.into()));
 }
 
 #[test]
@@ -298,6 +305,20 @@ fn mistakes_in_keys_are_told_with_their_place() {
     ] {
         let told = told(text);
         assert!(told.contains(expected) && !told.contains("hunter2"), "{text}\n{told}");
+    }
+    // What the rules say is told with their place too, and so is a range that holds fewer than two values at this interval.
+    for (text, expected) in [
+        ("rules: []", "alerts.rules_file cannot be used: RULES: there are no rules; write"),
+        (
+            "- {name: A, condition: 'rate(x_total[5s]) > 1'}",
+            "alerts.rules_file cannot be used: RULES:1:1: rule A: the range [5s] is less than twice the interval of 5s at which rules are looked at; write [10s] or more",
+        ),
+    ] {
+        let file = folder.path().join("wrong.yaml");
+        std::fs::write(&file, text).unwrap();
+        let file = file.display().to_string();
+        let told = told(&format!("alerts: {{rules_file: {file}, interval: 5s}}"));
+        assert!(told.contains(&expected.replace("RULES", &file)), "{text}\n{told}");
     }
     assert_eq!(told("alerts: {RULES}"), "");
     assert_eq!(told("alerts: {enabled: false, rules_file: /none}"), "");

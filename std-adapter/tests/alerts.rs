@@ -9,7 +9,7 @@ mod points;
 mod scrape;
 mod support;
 
-use alert_run::{HOUR, MINUTE, Run, STEP, plain, scratch};
+use alert_run::{HOUR, MINUTE, Run, plain};
 use points::point;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -144,75 +144,6 @@ inhibit_rules:
     });
     run.go(MINUTE, all_bad);
     assert_eq!(run.alerts.suppressions().inhibited, 1);
-}
-
-#[test]
-fn a_restart_forgets_nothing() {
-    let file = scratch("restart");
-    let with_file = |options| plain(options).state_file(&file);
-    let rules = format!("{HOT}  - {{name: Up, condition: up == 0, duration: 10m}}\n");
-    let points = |_| vec![("temperature", "a\tb\n", 95.0), ("up", "h", 0.0)];
-    let mut first = Run::new(&rules, with_file);
-    let id = first
-        .alerts
-        .silence(Silence::new([Matcher::equal("host", "x")], first.now, 3 * HOUR).comment("tab\there"));
-    first.go(7 * MINUTE, points);
-    assert_eq!(first.notices(), [(5, "firing", "a\tb\n".into())]);
-    // Down for an hour: what fires goes on without being told again; what is pending waits for the rest of its duration.
-    let mut second = Run::after(&first, HOUR, &rules, with_file);
-    second.go(10 * MINUTE, points);
-    let silences = second.alerts.silences();
-    assert_eq!((&silences[0].id, &*silences[0].comment), (&id, "tab\there"));
-    let list = second.alerts.list();
-    assert_eq!(list.iter().map(|it| it.state).collect::<Vec<_>>(), [AlertState::Firing; 2]);
-    assert_eq!(list[0].fired_at, Some(first.begun + 5 * MINUTE + STEP));
-    let told: Vec<_> = second.told.iter().map(|(minute, it)| (*minute, &*it.alerts[0].name)).collect();
-    assert_eq!(told, [(71, "Up")], "three minutes are left after 67, and a group waits for half a minute");
-    // A rule that is gone takes its alerts with it; the silence stays.
-    let third = Run::after(&second, MINUTE, "[{name: Other, condition: up == 5}]", with_file);
-    let mut third = third;
-    third.go(MINUTE, points);
-    assert_eq!(
-        (third.alerts.list().len(), third.alerts.silences().len(), third.alerts.state_problems().0),
-        (0, 1, 0)
-    );
-}
-
-#[test]
-fn a_state_file_that_is_torn_or_foreign_is_told_and_counted() {
-    let file = scratch("torn");
-    let with_file = |options| plain(options).state_file(&file);
-    let points = |_| vec![("temperature", "a", 95.0)];
-    let mut first = Run::new(HOT, with_file);
-    first.go(7 * MINUTE, points);
-    let whole = std::fs::read(&file).unwrap();
-    for (bytes, expected) in [
-        (&whole[..whole.len() - 5], "is damaged"),
-        (&whole[..40], "has no end: it was cut off"),
-        (b"{\"version\": 1}", "is not a state file of this version"),
-        (b"\xff\xfe", "cannot be read"),
-        (b"", "is not a state file"),
-    ] {
-        std::fs::write(&file, bytes).unwrap();
-        let mut run = Run::after(&first, MINUTE, HOT, with_file);
-        run.step(&[]);
-        let (number, problem) = run.alerts.state_problems();
-        // Writing it works again, so the problem is over but stays counted.
-        assert_eq!((number, run.alerts.list().len()), (1, 0), "{expected}: {problem:?}");
-        run.step(&[point("temperature", "", &[], PointData::GaugeInt(90))]);
-        assert_eq!(run.alerts.list().len(), 1);
-        let mut again = Run::after(&run, MINUTE, HOT, with_file);
-        again.step(&[]);
-        assert_eq!(
-            (again.alerts.state_problems().0, again.alerts.list().len()),
-            (0, 1),
-            "it was written anew"
-        );
-    }
-    let mut nowhere = Run::new(HOT, |options| plain(options).state_file("/nowhere/at/all/alerts"));
-    nowhere.go(MINUTE, points);
-    let (number, problem) = nowhere.alerts.state_problems();
-    assert!(number >= 1 && problem.unwrap().contains("cannot be written"));
 }
 
 #[test]

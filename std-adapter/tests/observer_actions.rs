@@ -8,7 +8,7 @@ mod support;
 use servers::Folder;
 use std::time::Duration;
 use support::keep::Keep;
-use support::{assert_balanced, in_own_process, until};
+use support::{assert_balanced, in_own_process, ours, stderr_of, until};
 use throughline::{Status, span};
 use throughline_std::{Config, Guard};
 
@@ -64,6 +64,50 @@ fn an_error_raises_the_share_of_its_route() {
         assert_eq!(kept(), ["6", "8"]);
         assert_balanced(&guard.shutdown(LONG).ledger);
     });
+}
+
+/// Limits the sizes of files that this process writes.
+fn limit_files(bytes: libc::rlim_t) {
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: a signal that is ignored calls nothing.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    // SAFETY: the limit is there during the call.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) }, 0);
+}
+
+/// Each action of an observer fails and works by itself, and a file that could not be written is removed.
+#[test]
+fn each_action_fails_and_works_by_itself() {
+    let stderr = stderr_of("each_action_fails_and_works_by_itself", || {
+        let (folder, keep) = (Folder::new("observer-failures"), Keep::default());
+        let dumps = folder.path().join("dumps");
+        let file = format!(
+            "[[observers]]\n\
+            name = \"slow\"\n\
+            when = \"name == 'request'\"\n\
+            actions = [\"dump\", \"log\", \"command\"]\n\
+            dump.directory = {dumps:?}\n\
+            command.run = [\"/bin/false\"]\n"
+        );
+        let guard = begin(&folder, &file, &keep);
+        limit_files(0);
+        for n in 0..3 {
+            request("/cart", n, false);
+            assert!(guard.flush(LONG));
+        }
+        let done = |hop: &throughline_std::Hop| hop.output == 3 && hop.dropped_total() == 6;
+        until("all is done", || done(&guard.ledger().exporter("observers.slow")));
+        limit_files(libc::RLIM_INFINITY);
+        assert_eq!(std::fs::read_dir(&dumps).unwrap().count(), 0, "what was not written is removed");
+        assert_balanced(&guard.shutdown(LONG).ledger);
+    });
+    let Some(stderr) = stderr else { return };
+    let ours = ours(&stderr);
+    let told = |part: &str| ours.iter().filter(|line| line.contains(part)).count();
+    assert_eq!(told("observers.slow.dump: records cannot be written into "), 1, "{stderr}");
+    assert_eq!(told("observers.slow.command: the command /bin/false failed"), 1, "{stderr}");
+    assert_eq!(told("observers.slow.dump: still failing at the end, "), 1, "{stderr}");
+    assert_eq!(told("works again"), 0, "{stderr}");
 }
 
 /// After its time, the share is that of the file again.

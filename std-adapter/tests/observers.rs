@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use support::keep::Keep;
-use support::{assert_balanced, in_own_process, until};
+use support::{assert_balanced, in_own_process, ours, stderr_of, until};
 use throughline::{counter, event, info, span};
 use throughline_std::observers::{Count, Listener, LogLine, Match, Observers};
 use throughline_std::{Config, Deadline, DropReason, ExportError, Guard};
@@ -79,7 +79,7 @@ fn spans_events_and_metrics_are_found_and_acted_on() {
                     .action("tell", order),
             )
             .listen(Listener::metrics("grown").when("name == 'jobs' && value >= 5.0").action("tell", grown))
-            .listen(Listener::spans("odd").when("name > 3"));
+            .listen(Listener::spans("odd").when("attributes.user > 'x'"));
         let config = Config::new("shop")
             .without_otlp()
             .terminal(false)
@@ -142,7 +142,7 @@ fn spans_events_and_metrics_are_found_and_acted_on() {
             0.0
         );
         assert_eq!(value("observer_action_duration_ms", "action=log,observer=failed"), 1.0);
-        assert_eq!(value("observer_errors_total", "error_type=condition,observer=odd"), 8.0);
+        assert_eq!(value("observer_errors_total", "error_type=condition,observer=odd"), 6.0);
         assert!(value("observer_batch_size", "") >= 1.0);
         assert_eq!(value("cart.failed", "http.route=/cart/7"), 1.0);
 
@@ -357,11 +357,55 @@ fn a_restart_resumes_windows_and_waiting_actions() {
     }
 }
 
+/// A condition that cannot be computed for a record is told with its observer, its text and its place.
+#[test]
+fn a_condition_that_cannot_be_computed_is_told_with_its_place() {
+    let stderr = stderr_of("a_condition_that_cannot_be_computed_is_told_with_its_place", || {
+        let folder = Folder::new("observers-wrong");
+        let path = folder.path().join("shop.toml");
+        let file = "[[observers]]\nname = \"odd\"\nwhen = \"attributes.user > 'x'\"\nactions = [\"log\"]\n";
+        std::fs::write(&path, file).unwrap();
+        let config = Config::load(&path).unwrap().without_otlp().terminal(false);
+        let guard = throughline_std::init(&config.exporter("keep", Keep::default())).unwrap();
+        request("/", 1, false);
+        settle(&guard);
+        assert_balanced(&guard.shutdown(Duration::from_secs(30)).ledger);
+    });
+    let Some(stderr) = stderr else { return };
+    let expected = "shop.toml:3) cannot be computed: ";
+    let lines: Vec<_> = ours(&stderr).into_iter().filter(|line| line.contains(expected)).collect();
+    assert!(
+        lines.len() == 1 && lines[0].contains("observers.odd: its condition `attributes.user > 'x'` ("),
+        "{stderr}"
+    );
+}
+
+/// Of two processes with one state file, the second one goes on without it and says so.
+#[test]
+fn a_state_file_has_one_process() {
+    let stderr = stderr_of("a_state_file_has_one_process", || {
+        let folder = Folder::new("observers-shared");
+        let state = folder.path().join("state");
+        // As another process has it.
+        let lock = std::fs::File::create(folder.path().join("state.lock")).unwrap();
+        lock.try_lock().unwrap();
+        let (config, ..) = resumed(&state, &Keep::default(), &Arc::default());
+        let guard = throughline_std::init(&config.report_errors(true)).unwrap();
+        request("/", 1, false);
+        settle(&guard);
+        assert_balanced(&guard.shutdown(Duration::from_secs(30)).ledger);
+        assert!(!state.exists());
+    });
+    let Some(stderr) = stderr else { return };
+    let expected = "/state, is not used: another program uses it; give each a file of its own";
+    assert_eq!(ours(&stderr).iter().filter(|line| line.contains(expected)).count(), 1, "{stderr}");
+}
+
 /// Runs a part of the test in a process of its own, which finds the state in this folder.
 fn run(test: &str, part: &str, folder: &Path) -> std::process::ExitStatus {
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
-    command.env("OBSERVERS_RUN", part).env("OBSERVERS_STATE", folder.join("state")).status().unwrap()
+    command.env("OBSERVERS_RUN", part).env("OBSERVERS_STATE", folder.join("made/state")).status().unwrap()
 }
 
 #[test]
@@ -384,6 +428,10 @@ fn mistakes_in_keys_are_told_with_their_place() {
         (
             "[[observers]]\nwhen = 'duration > 3'\nactions = ['log']",
             ":2: observers[0].when cannot be used: the observer `observer-1`: `duration > 3` has the name duration",
+        ),
+        (
+            "[[observers]]\nwhen = 'level > 3'\nactions = ['log']",
+            ":2: observers[0].when cannot be used: the observer `observer-1`: `level > 3` cannot be computed for any record",
         ),
         ("[[observers]]\nwen = 'x'", ":2: observers[0].wen is not a key of an observer; did you mean when?"),
         ("[[observers]]\nname = 'a b'\nwhen = 'true'\nactions = ['log']", "has a name with other characters"),

@@ -146,7 +146,12 @@ impl Health {
 
     /// Reports the end of the outage, if there is one.
     pub fn recovered(&self) {
-        self.working(Trouble::MAX);
+        self.recovered_from(Trouble::MAX);
+    }
+
+    /// Reports that these failures are over, and the end of the outage if there are no others.
+    pub fn recovered_from(&self, trouble: Trouble) {
+        self.working(trouble);
         self.tell();
     }
 

@@ -52,4 +52,4 @@ pub use process::Process;
 pub use push::PushUrlError;
 pub use redact::{REDACTED, Redaction};
 pub use resource::Resource;
-pub use spool::{SpoolConfig, reserve_spool};
+pub use spool::{SpoolConfig, lock_file, reserve_spool};

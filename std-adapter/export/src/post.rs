@@ -88,7 +88,7 @@ impl Post {
         Ok(Post { agent, tls, is_public_only, what, url, headers, is_secret, retried, hint: |_| None })
     }
 
-    /// As [`Post::new`], for a URL by which whoever knows it may post: messages show no more of it than its host.
+    /// As [`Post::new`], for a URL by which whoever knows it may post: messages show no more of it than its host and port.
     ///
     /// # Errors
     ///
@@ -172,7 +172,8 @@ impl Post {
         match self.url.parse::<Uri>() {
             Ok(uri) if self.is_secret => {
                 let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
-                format!("{scheme}://{}/{REDACTED}", escaped(host))
+                let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+                format!("{scheme}://{}{port}/{REDACTED}", escaped(host))
             }
             _ => shown(&self.url),
         }
@@ -303,8 +304,10 @@ impl Resolver for PublicOnly {
         match found.iter().find(|address| !is_public(address.ip())) {
             None => Ok(found),
             Some(address) => {
-                let text =
-                    format!("{} is no public address; if it is meant, allow private addresses", address.ip());
+                let text = format!(
+                    "{} is no public address; if it is meant, set allow_private = true",
+                    address.ip()
+                );
                 Err(ureq::Error::Io(io::Error::new(io::ErrorKind::PermissionDenied, text)))
             }
         }

@@ -9,10 +9,13 @@ use super::{
     Alert, AlertOptions, AlertState, Inhibition, Matcher, Notice, Rules, Silence, SuppressionCounts,
     state_file,
 };
+use crate::config::reload::{Written, written};
 use std::fmt;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
+use throughline_export::diagnostics;
 use throughline_export::view::PointView;
 
 /// The alerts of the process: what fires, and silences. Cloning it is cheap.
@@ -46,7 +49,26 @@ use throughline_export::view::PointView;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Alerts(Arc<Mutex<Center>>);
+pub struct Alerts(Arc<Shared>);
+
+struct Shared {
+    center: Mutex<Center>,
+    figures: Mutex<Figures>,
+}
+
+/// What metrics show of the last evaluation. They may be read during the next one, which takes long with many series, and do not wait for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Figures {
+    pub(super) pending: usize,
+    pub(super) firing: usize,
+    pub(super) suppressions: SuppressionCounts,
+    /// Series that have a baseline, and those that have none because there are too many.
+    pub(super) baselines: (usize, usize),
+    pub(super) failing: usize,
+    /// Groups that wait because the queues of their receivers are full.
+    pub(super) without_room: usize,
+    pub(super) evaluation_seconds: f64,
+}
 
 /// Alerts cannot work like this.
 #[derive(thiserror::Error)]
@@ -77,6 +99,9 @@ throughline_export::__debug_as_display!(AlertError);
 pub(super) struct Center {
     pub(super) engine: Engine,
     pub(super) silences: Vec<Silence>,
+    /// Those of the file of rules, and what of it was read.
+    pub(super) of_file: Vec<Silence>,
+    source: Option<(PathBuf, Option<Written>)>,
     pub(super) inhibitions: Vec<Inhibition>,
     pub(super) patterns: Patterns,
     pub(super) routers: Vec<Router>,
@@ -84,12 +109,18 @@ pub(super) struct Center {
     evidence: Option<Evidence>,
     /// How long alerts are expected after a restart, and after one with another version.
     graces: (Duration, Duration),
-    state_file: Option<PathBuf>,
+    pub(super) state_file: Option<PathBuf>,
+    /// Keeps other processes from the state file.
+    pub(super) lock: Option<File>,
     /// What the state file holds.
     pub(super) saved: Option<String>,
     /// Problems with the state file so far, and the last of them.
     pub(super) state_problems: (u64, Option<String>),
     has_begun: bool,
+    /// Whether the process ends, so that nothing is judged any more.
+    has_ended: bool,
+    /// The time of the last evaluation.
+    now: i64,
     /// How long the last evaluation took, in seconds.
     pub(super) evaluation_seconds: f64,
 }
@@ -111,7 +142,10 @@ impl Alerts {
             routers.push(Router::new(Arc::clone(&receiver.name), routing, receiver.notifier.is_some()));
         }
         let inhibitions = rules.inhibitions.iter().chain(&options.inhibitions).cloned().collect();
+        let (of_file, source) = (rules.silences.clone(), rules.source.clone());
         let center = Center {
+            of_file,
+            source,
             engine: Engine::new(
                 rules,
                 options.page.clone().unwrap_or_default(),
@@ -126,12 +160,15 @@ impl Alerts {
             evidence: options.evidence.clone(),
             graces: (options.restart_grace, options.deploy_grace),
             state_file: options.state_file.clone(),
+            lock: None,
             saved: None,
             state_problems: (0, None),
             has_begun: false,
+            has_ended: false,
+            now: 0,
             evaluation_seconds: 0.0,
         };
-        Ok(Alerts(Arc::new(Mutex::new(center))))
+        Ok(Alerts(Arc::new(Shared { center: Mutex::new(center), figures: Mutex::default() })))
     }
 
     /// Evaluates all rules over these metrics at this time, and returns what is to be told. The times of calls must not go back; after the clock was
@@ -139,6 +176,7 @@ impl Alerts {
     /// changed.
     pub fn evaluate(&self, now: SystemTime, points: &[PointView<'_>]) -> Vec<Notice> {
         self.begin(now);
+        self.read_silences();
         self.update(now, points);
         let notices = self.judge(now);
         self.take_waiting();
@@ -151,10 +189,50 @@ impl Alerts {
         if std::mem::replace(&mut center.has_begun, true) {
             return;
         }
-        let path = center.state_file.clone();
-        let before = path.and_then(|path| state_file::load(&mut center, &path, unix_ms(now)));
+        center.now = unix_ms(now);
+        let before = state_file::load(&mut center, unix_ms(now));
         let (restart, deploy) = center.graces;
         center.patterns.begin(unix_ms(now), before.as_deref(), restart, deploy);
+    }
+
+    /// Judges nothing from now on.
+    pub(super) fn close(&self) {
+        self.lock().has_ended = true;
+    }
+
+    /// Writes down what was delivered at the end, and leaves the state file to another process.
+    pub(super) fn end(&self) {
+        let mut center = self.lock();
+        let now = center.now;
+        state_file::save(&mut center, now);
+        (center.state_file, center.lock) = (None, None);
+    }
+
+    /// Takes over the silences of the file of rules if it has changed, and says so. With mistakes in it those before stay.
+    pub(super) fn read_silences(&self) {
+        let Some((path, seen)) = self.lock().source.clone() else { return };
+        let now = written(&path);
+        // While it is away, as an editor may leave it for a moment, nothing changes.
+        if now.is_none() || now == seen {
+            return;
+        }
+        let (read, shown) = (Rules::load(&path), path.display().to_string());
+        let mut center = self.lock();
+        center.source = Some((path, now));
+        let tell = |text: String| diagnostics::tell(throughline_export::text::Escaped(&text));
+        match read {
+            Ok(rules) => {
+                center.of_file = rules.silences;
+                let number = center.of_file.len();
+                let s = if number == 1 { "" } else { "s" };
+                tell(format!(
+                    "{shown} was read again; it has {number} silence{s}, which hold from now on; other changes need a restart"
+                ));
+            }
+            Err(error) => {
+                error.errors().iter().for_each(|error| tell(format!("{error}; the silences before stay")))
+            }
+        }
     }
 
     /// Takes a snapshot of all metrics.
@@ -165,12 +243,15 @@ impl Alerts {
     /// Evaluates all rules over the last snapshot.
     pub(super) fn judge(&self, now: SystemTime) -> Vec<Notice> {
         let mut center = self.lock();
+        if center.has_ended {
+            return Vec::new();
+        }
+        center.now = unix_ms(now);
         let begun = std::time::Instant::now();
         let notices = center.judge(unix_ms(now));
         center.evaluation_seconds = begun.elapsed().as_secs_f64();
-        if let Some(path) = center.state_file.clone() {
-            state_file::save(&mut center, &path, unix_ms(now));
-        }
+        state_file::save(&mut center, unix_ms(now));
+        self.show(&center);
         notices
     }
 
@@ -186,21 +267,28 @@ impl Alerts {
         rules.filter_map(|(rule, state)| Some((Arc::clone(&rule.name), state.error.clone()?))).collect()
     }
 
-    /// Adds a silence, and returns its id.
+    /// Adds a silence, and returns its id. It is in the state file when this returns, if there is one and the rules have begun to be looked at.
+    ///
+    /// An operator writes silences into the file of rules, under `silences`, without a restart.
     pub fn silence(&self, silence: Silence) -> Arc<str> {
         let id = Arc::clone(&silence.id);
         let mut center = self.lock();
         center.silences.retain(|known| known.id != id);
         center.silences.push(silence);
+        center.save();
         id
     }
 
-    /// Ends a silence. Returns false if there is none with this id.
+    /// Ends a silence. Returns false if there is none with this id. One of the file of rules is ended there.
     pub fn end_silence(&self, id: &str) -> bool {
         let mut center = self.lock();
         let before = center.silences.len();
         center.silences.retain(|silence| &*silence.id != id);
-        center.silences.len() < before
+        let is_ended = center.silences.len() < before;
+        if is_ended {
+            center.save();
+        }
+        is_ended
     }
 
     /// Says that a deploy begins and takes this long. Nobody is told of alerts that begin in the meantime, except those of rules that are `urgent`; those
@@ -222,12 +310,13 @@ impl Alerts {
             alert.acknowledged_by = Some(Arc::clone(&by));
             number += 1;
         }
+        center.save();
         number
     }
 
-    /// The silences that have not ended.
+    /// The silences that have not ended, with those of the file of rules.
     pub fn silences(&self) -> Vec<Silence> {
-        self.lock().silences.clone()
+        self.lock().all_silences().cloned().collect()
     }
 
     /// How long the last evaluation of all rules took, in seconds, without the snapshot.
@@ -263,7 +352,20 @@ impl Alerts {
             out.push((Arc::clone(&router.name), std::mem::take(&mut router.uncounted)));
         }
         center.decisions.counts.rate_limited += out.iter().map(|(_, number)| number).sum::<u64>();
+        self.show(&center);
         out
+    }
+
+    /// How many more notices the queue of a receiver takes at the next evaluation.
+    pub(super) fn set_room(&self, receiver: &str, room: usize) {
+        let mut center = self.lock();
+        center.routers.iter_mut().filter(|it| &*it.name == receiver).for_each(|it| it.room = Some(room));
+    }
+
+    /// How many groups of a receiver were not told at the last evaluation because its queue had no room.
+    pub(super) fn without_room(&self, receiver: &str) -> usize {
+        let center = self.lock();
+        center.routers.iter().find(|it| &*it.name == receiver).map_or(0, |it| it.without_room)
     }
 
     /// Moves everything that is known by so many milliseconds, after the wall clock was set. The ends of silences stay.
@@ -275,7 +377,26 @@ impl Alerts {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Center> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.center.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows metrics what is so now.
+    fn show(&self, center: &Center) {
+        let engine = &center.engine;
+        let figures = Figures {
+            pending: engine.count(AlertState::Pending),
+            firing: engine.count(AlertState::Firing),
+            suppressions: center.decisions.counts,
+            baselines: engine.baselines_kept(),
+            failing: engine.states.iter().filter(|state| state.error.is_some()).count(),
+            without_room: center.routers.iter().map(|router| router.without_room).sum(),
+            evaluation_seconds: center.evaluation_seconds,
+        };
+        *self.0.figures.lock().unwrap_or_else(PoisonError::into_inner) = figures;
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        *self.0.figures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -299,6 +420,19 @@ impl Center {
             self.routers.iter_mut().flat_map(|router| router.step(now, time(now), &alerts)).collect();
         self.decisions.tell(&alerts);
         notices
+    }
+
+    /// The silences, those of the file of rules too.
+    pub(super) fn all_silences(&self) -> impl Iterator<Item = &Silence> {
+        let of_file = self.of_file.iter().filter(|silence| unix_ms(silence.ends_at) > self.now);
+        self.silences.iter().chain(of_file)
+    }
+
+    /// Writes down at once what someone has asked for, so that no crash loses it.
+    fn save(&mut self) {
+        if self.has_begun {
+            state_file::save(self, self.now);
+        }
     }
 
     pub(super) fn rules(&self) -> &Arc<Rules> {

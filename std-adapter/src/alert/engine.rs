@@ -15,6 +15,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use throughline_export::prometheus::PageOptions;
 use throughline_export::view::PointView;
 
+/// How long an alert of an earlier run is held whose series are not there, because they may come later than the process.
+const SERIES_COME_WITHIN: i64 = 60_000;
+
 /// How long a resolved alert is known, so that everyone is told of it.
 pub(super) const KNOWN: i64 = 15 * 60_000;
 
@@ -45,8 +48,8 @@ pub(super) struct Active {
     pub(super) resolved_at: Option<i64>,
     /// Since when the condition does not hold, while it still fires.
     pub(super) lapsed_at: Option<i64>,
-    /// For one of an earlier run: until when nothing follows from the condition not holding, as ranges are not full yet.
-    pub(super) held_until: i64,
+    /// For one of an earlier run whose condition cannot be judged yet.
+    pub(super) held: Option<Held>,
     /// Why nobody is told of it, and by what.
     pub(super) suppressed: Option<(Suppression, Arc<str>)>,
     /// When it began to fire, as far as that is needed to know whether it flaps.
@@ -64,6 +67,16 @@ pub(super) struct Active {
     pub(super) usual: Option<Usual>,
     /// The evaluation in which the condition held last.
     seen: u64,
+}
+
+/// Nothing follows from the condition of an alert of an earlier run not holding, as ranges are not full or series not there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Held {
+    /// When this run began.
+    pub(super) since: i64,
+    pub(super) until: i64,
+    /// Whether the condition did not hold when it was looked at last.
+    pub(super) is_assumed: bool,
 }
 
 /// What is kept of a rule.
@@ -119,6 +132,13 @@ impl Engine {
             let is_due = state.evaluated_at.is_none_or(|last| now - last >= interval - interval / 20);
             if rule.kind == Kind::Alert && is_due {
                 state.evaluated_at = Some(now);
+                if state.range == 0 {
+                    // Without a range there is nothing to wait for but the series.
+                    let selectors = self.rules.plan.selectors_of(rule.root);
+                    let has_series = |labels: &Labels| self.store.has_series_for(&selectors, labels);
+                    let held = state.active.values_mut().filter(|active| active.held.is_some());
+                    held.filter(|active| has_series(&active.labels)).for_each(|active| active.held = None);
+                }
                 let step = Step { now, evaluation: self.evaluations, flapping: self.flapping };
                 state.error = state.step(rule, &outcomes[rule.root], step).err();
                 if state.active.is_empty() {
@@ -223,13 +243,17 @@ impl Engine {
     ) -> Option<Place> {
         let is_it =
             |known: &&Rule| &*known.group == group && &*known.name == rule && known.kind == Kind::Alert;
-        let at = self.rules.rules.iter().position(|known| is_it(&known))?;
+        // Several rules may have one name and other labels.
+        let rules = || (0..).zip(&self.rules.rules).filter(|(_, known)| is_it(known));
+        let own = rules().find(|(_, known)| known.may_give(&active.labels));
+        let (at, _) = own.or_else(|| rules().next())?;
         let state = &mut self.states[at];
         if active.state == AlertState::Pending {
             // The condition was not looked at in between.
             active.active_at += down;
         }
-        active.held_until = now + state.range + 60_000;
+        let range = if state.range == 0 { SERIES_COME_WITHIN } else { state.range };
+        active.held = Some(Held { since: now, until: now + range, is_assumed: true });
         active.known_until = active.resolved_at.map_or(0, |at| at + KNOWN);
         let place = (at, active.labels.clone());
         state.active.insert(active.labels.clone(), active);
@@ -246,7 +270,9 @@ impl Engine {
                 times.into_iter().flatten().for_each(|at| *at += by);
                 active.starts.iter_mut().for_each(|at| *at += by);
                 active.active_at += by;
-                active.held_until += by;
+                if let Some(held) = &mut active.held {
+                    (held.since, held.until) = (held.since + by, held.until + by);
+                }
                 active.known_until += by;
             }
         }
@@ -285,8 +311,14 @@ impl RuleState {
                 .iter()
                 .map(|(name, template)| (Arc::clone(name), Arc::from(template.fill(&scope))));
             let of_all = [(Arc::from("alertname"), Arc::clone(&rule.name))];
-            let labels = labels.with(of_rule.chain(of_all));
+            let of_series = labels.without_version();
+            let has_version = of_series != *labels;
+            let labels = of_series.with(of_rule.chain(of_all));
             if found.contains_key(&labels) {
+                // Of two versions of a package in one program one is enough.
+                if has_version {
+                    continue;
+                }
                 let text = format!(
                     "several series give an alert with the labels {labels}; add them up with sum by (…)"
                 );
@@ -302,6 +334,7 @@ impl RuleState {
                 *active = Active { starts, is_flapping, ..new() };
             }
             (active.value, active.lapsed_at, active.seen) = (value, None, evaluation);
+            active.held.iter_mut().for_each(|held| held.is_assumed = false);
             if active.state == AlertState::Pending && now - active.active_at >= ms(rule.hold) {
                 (active.state, active.fired_at) = (AlertState::Firing, Some(now));
                 active.starts.push(now);
@@ -311,7 +344,12 @@ impl RuleState {
         }
         let flaps = &mut self.flaps;
         self.active.retain(|_, active| {
-            if active.seen == evaluation || active.held_until > now && active.state != AlertState::Resolved {
+            active.held = active.held.filter(|held| held.until > now && active.state != AlertState::Resolved);
+            if active.seen == evaluation {
+                return true;
+            }
+            if let Some(held) = &mut active.held {
+                held.is_assumed = true;
                 return true;
             }
             match active.state {
@@ -351,7 +389,7 @@ impl Active {
             fired_at: None,
             resolved_at: None,
             lapsed_at: None,
-            held_until: 0,
+            held: None,
             suppressed: None,
             starts: Vec::new(),
             is_flapping: false,

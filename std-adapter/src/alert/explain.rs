@@ -20,7 +20,20 @@ pub(super) fn explain(
     let mut out = String::new();
     // Writing into a string cannot fail.
     let at = |at: i64| rfc3339(time(at));
+    let held = alert.held.filter(|held| held.is_assumed && alert.state != AlertState::Resolved);
     let _ = match alert.state {
+        state if let Some(held) = held => {
+            let until = at(held.until);
+            let until = match rules.plan.range_of(rule.root) {
+                0 => format!("its series are there, or {until}"),
+                _ => until,
+            };
+            let (state, restart) = (state.as_str(), at(held.since));
+            write!(
+                out,
+                "It was {state} before the restart at {restart}; its condition cannot be judged until {until}."
+            )
+        }
         AlertState::Pending => write!(
             out,
             "Its condition has held since {}; it fires when that is {} long.",

@@ -81,6 +81,11 @@ impl Labels {
         Labels::of_sorted(self.0.pairs.iter().filter(|(key, _)| keep(key)).cloned().collect())
     }
 
+    /// By which an alert and what is usual are told apart: not the version of the package that has made the metric, so that it goes on in a new one.
+    pub(super) fn without_version(&self) -> Labels {
+        self.filtered(|name| name != "otel_scope_version")
+    }
+
     /// These labels with others, which win.
     pub(super) fn with<K: Into<Arc<str>>, V: Into<Arc<str>>>(
         &self,

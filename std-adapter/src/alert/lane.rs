@@ -6,10 +6,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 use throughline_export::ledger::{DropReason, HopCells};
-use throughline_export::{Deadline, ExportError, Health, panic_message};
+use throughline_export::{Deadline, ExportError, Health, Trouble, panic_message};
 
 /// Most notices that wait.
 const MOST: usize = 256;
+
+/// Notices are not delivered.
+const FAILS: Trouble = 1;
+/// Groups wait because there is no room for their notices.
+const CROWDED: Trouble = 2;
 
 /// See the [module](self).
 pub(super) struct Lane {
@@ -48,14 +53,26 @@ impl Lane {
         cells.dropped(DropReason::RateLimited, number);
     }
 
-    /// Puts a notice into the queue; without room it is dropped, and made again later.
+    /// How many more notices it takes.
+    pub(super) fn room(&self) -> usize {
+        self.queue.room()
+    }
+
+    /// Tells whether groups wait because there is no room for their notices.
+    pub(super) fn crowded(&self, groups: usize) {
+        match groups {
+            0 => self.health().recovered_from(CROWDED),
+            _ => self.health().failing(
+                CROWDED,
+                "more notices come than are taken, so that they wait; make groups larger, or look after the receiver",
+            ),
+        }
+    }
+
+    /// Puts a notice into the queue. At the end of the process it is dropped.
     pub(super) fn push(&self, notice: Notice, alerts: &Alerts) {
         let notice = Arc::new(notice);
         if self.queue.push(Arc::clone(&notice)).is_err() {
-            self.health().failing(
-                1,
-                "more notices come than are taken; make groups larger, or look after the receiver",
-            );
             alerts.delivered(&notice, false);
         }
     }
@@ -77,11 +94,11 @@ impl Lane {
             match &delivered {
                 Ok(()) => {
                     cells.output(1);
-                    health.recovered();
+                    health.recovered_from(FAILS);
                 }
                 Err(error) => {
                     cells.dropped(if is_closed { DropReason::Shutdown } else { error.reason }, 1);
-                    health.failing(1, &error.message);
+                    health.failing(FAILS, &error.message);
                     health.lost(1);
                 }
             }
@@ -94,10 +111,12 @@ impl Lane {
         self.queue.close(deadline);
     }
 
-    /// Waits until all is delivered, or the deadline. What is left then is dropped.
-    pub(super) fn wait(&self, deadline: &Deadline) {
-        let left = self.queue.wait(deadline).len() as u64;
-        self.queue.cells().dropped(DropReason::Shutdown, left);
-        self.health().lost(left);
+    /// Waits until all is delivered, or the deadline. What is left then is dropped, as are notices of groups that still wait for room.
+    pub(super) fn wait(&self, deadline: &Deadline, without_room: usize) {
+        let (left, without_room) = (self.queue.wait(deadline).len() as u64, without_room as u64);
+        let cells = self.queue.cells();
+        cells.input(without_room);
+        cells.dropped(DropReason::Shutdown, left + without_room);
+        self.health().lost(left + without_room);
     }
 }

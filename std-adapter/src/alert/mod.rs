@@ -34,7 +34,8 @@
 //!
 //! `inhibit_rules` has `source_matchers`, `target_matchers` and `equal`, as in an Alertmanager. `mute_time_intervals` has intervals with a `name`, `matchers` (without
 //! them it is for all alerts), `weekdays` such as `monday:friday`, `times` with `start_time` and `end_time`, which may be on the next day, and `utc_offset` such as
-//! `+01:00`.
+//! `+01:00`. `silences` has silences with `matchers`, `until`, a time as in RFC 3339 such as `2026-12-01T06:00:00Z`, and a `comment`. While the process runs, a
+//! change of the file is seen at the next look at the rules, and its silences hold then; all else in it holds after a restart.
 //!
 //! # Conditions
 //!
@@ -59,7 +60,8 @@
 //!
 //! # Alerts
 //!
-//! Each series that a condition finds is an alert of its own: pending until the condition has held for the duration, then firing, then resolved. If an
+//! Each series that a condition finds is an alert of its own, with the labels of the rule and those of the series but `otel_scope_version`, so that a new version of
+//! the program goes on with it: pending until the condition has held for the duration, then firing, then resolved. If an
 //! expression cannot be computed, its alerts stay as they are, and the page says why. A [`Silence`] or an [`Inhibition`] keeps an alert from being told.
 //!
 //! These hold alerts back, and each says so in [`Alert::explanation`], in fields of the notice and of
@@ -81,13 +83,17 @@
 //! [`Slack`], a [`Webhook`], an [`Alertmanager`], a command ([`RunCommand`]), mail (`Email`, with the feature `alerts-email`), and any [`Notifier`] of the
 //! program. Alerts are put into groups, as an Alertmanager does: [`Routing`]. Each receiver has a thread and a queue, so that one that hangs delays no other
 //! and no rule. What is not taken in time is counted in the ledger as `alerts.NAME` with its reason, and told again later.
+//! While the queue of a receiver, which holds 256 notices, is full, further groups wait: nothing is lost by that, and the metric `alerts.groups.waiting` says how many
+//! there are.
 //!
 //! # Operating it
 //!
 //! The section `alerts` of a file has all of this as keys. The page `/alerts`, beside those of health, shows rules, alerts and silences. The metrics are
-//! `alerts.active` by `state`, `alerts.suppressed` by `reason`, `alerts.notices.waiting`, `alerts.baselines` by `state`, `alerts.rules.failing` and
-//! `alerts.evaluation.duration`. With a
+//! `alerts.active` by `state`, `alerts.suppressed` by `reason`, `alerts.notices.waiting`, `alerts.groups.waiting`, `alerts.baselines` by `state`,
+//! `alerts.rules.failing` and `alerts.evaluation.duration`, all of the last evaluation. With a
 //! [state file](AlertOptions::state_file) a restart forgets nothing: what fires is not told again, and what is pending waits for the rest of its duration.
+//! An alert of the run before goes on until its condition can be judged, and its explanation says so: a condition without ranges when its series are there, for
+//! which it waits a minute at most, and one with ranges when the longest of them has passed.
 
 mod alerts;
 mod baseline;

@@ -3,7 +3,7 @@
 use super::engine::{Flapping, ms};
 use super::notify::Given;
 use super::routing::Routing;
-use super::{Alert, AlertError, Inhibition, Notifier, Rules};
+use super::{Alert, AlertError, Inhibition, Notifier, Rules, RulesError};
 use crate::Config;
 use std::fmt;
 use std::path::PathBuf;
@@ -128,8 +128,8 @@ impl AlertOptions {
         AlertOptions { path: path.into(), ..self }
     }
 
-    /// The file that keeps alerts, silences and what was told, so that a restart forgets nothing. The default is none. Its folder must exist. Two
-    /// processes must not share it.
+    /// The file that keeps alerts, silences and what was told, so that a restart forgets nothing. The default is none. Its folder is created if it does not
+    /// exist. A file is for one process: a second one says that another program uses it, and goes on without.
     #[must_use]
     pub fn state_file(self, path: impl Into<PathBuf>) -> AlertOptions {
         AlertOptions { state_file: Some(path.into()), ..self }
@@ -257,10 +257,20 @@ impl AlertOptions {
 
     /// The rules, read now if they are in a file.
     pub(super) fn loaded(&self) -> Result<Arc<Rules>, AlertError> {
+        let rules = match &self.source {
+            Some(Source::Rules(rules)) if !rules.is_bare() => Arc::clone(rules),
+            Some(Source::File(path)) => Arc::new(Rules::load(path)?),
+            _ => return Err(AlertError::NoRules),
+        };
+        rules.check_ranges(self.interval)?;
+        Ok(rules)
+    }
+
+    /// Finds what is wrong with rules that have been read.
+    pub(crate) fn check(&self) -> Result<(), RulesError> {
         match &self.source {
-            Some(Source::Rules(rules)) => Ok(Arc::clone(rules)),
-            Some(Source::File(path)) => Ok(Arc::new(Rules::load(path)?)),
-            None => Err(AlertError::NoRules),
+            Some(Source::Rules(rules)) => rules.check_ranges(self.interval),
+            _ => Ok(()),
         }
     }
 }

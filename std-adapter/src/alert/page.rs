@@ -34,7 +34,7 @@ impl Alerts {
     pub fn json(&self) -> String {
         let center = self.lock();
         let alerts = center.engine.alerts();
-        let silences: Vec<String> = center.silences.iter().map(silence).collect();
+        let silences: Vec<String> = center.all_silences().map(silence).collect();
         let shown: Vec<String> = alerts.iter().map(alert).collect();
         let counts = center.decisions.counts;
         let reasons = Suppression::ALL.map(|reason| format!("\"{}\":{}", reason.as_str(), counts.of(reason)));

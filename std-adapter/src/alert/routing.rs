@@ -203,6 +203,10 @@ pub(super) struct Router {
     waiting: u64,
     /// Of these, those that have not been counted.
     pub(super) uncounted: u64,
+    /// How many more notices the queue of the receiver takes, if it has one.
+    pub(super) room: Option<usize>,
+    /// Groups that were not told at the last evaluation because the queue had no room.
+    pub(super) without_room: usize,
 }
 
 /// When a receiver was told of a group, and the alerts of which it was told that they fire.
@@ -225,7 +229,7 @@ pub(super) struct Group {
 impl Router {
     pub(super) fn new(name: Arc<str>, routing: Routing, waits: bool) -> Router {
         let (groups, sent) = (HashMap::new(), VecDeque::new());
-        Router { name, routing, waits, groups, sent, waiting: 0, uncounted: 0 }
+        Router { name, routing, waits, groups, sent, waiting: 0, uncounted: 0, room: None, without_room: 0 }
     }
 
     /// What the receiver is to be told now.
@@ -253,11 +257,12 @@ impl Router {
         let (routing, receiver, waits) = (&self.routing, &self.name, self.waits);
         let (sent, waiting, uncounted) = (&mut self.sent, &mut self.waiting, &mut self.uncounted);
         let is_due = |group: &Group| group.next <= now && !(waits && group.before.is_some());
-        let due = self.groups.iter().filter(|(_, group)| is_due(group)).map(|(key, _)| key.clone());
-        // The order decides who is told first, if not all may be.
-        let mut due: Vec<Labels> = due.collect();
+        let due = self.groups.iter().filter(|(_, group)| is_due(group));
+        // The order decides who is told first, if not all may be: who has waited longest.
+        let mut due: Vec<(i64, Labels)> = due.map(|(key, group)| (group.next, key.clone())).collect();
         due.sort();
-        for key in due {
+        self.without_room = 0;
+        for (_, key) in due {
             let Some(group) = self.groups.get_mut(&key) else { continue };
             let members = members.get(&key).map_or(&[][..], Vec::as_slice);
             let is_full = routing.rate_limit.is_some_and(|most| sent.len() >= most as usize);
@@ -269,10 +274,16 @@ impl Router {
                 continue;
             }
             group.is_held = false;
+            // The group stays due, and its notice is made when there is room.
+            if self.room == Some(0) && group.has_news(now, ms(routing.repeat_interval), members) {
+                self.without_room += 1;
+                continue;
+            }
             group.next = now + ms(routing.group_interval);
             let told = group.step(now, ms(routing.repeat_interval), members);
             if !told.is_empty() {
                 sent.push_back(now);
+                self.room = self.room.map(|room| room.saturating_sub(1));
                 let waited = std::mem::take(waiting);
                 let escalated_after = routing.escalate_after;
                 let notice = Notice::new(receiver, key.clone(), told, time);

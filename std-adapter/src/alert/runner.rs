@@ -1,5 +1,6 @@
 //! The threads of alerts: one that evaluates the rules at their interval, and one for each receiver.
 
+use super::alerts::Figures;
 use super::lane::Lane;
 use super::options::Receiver;
 use super::{AlertState, Alerts, Suppression, page};
@@ -7,11 +8,12 @@ use crate::admin::Pages;
 use crate::config::exporters as configured;
 use crate::init::{Named, counts};
 use crate::observe::{self, Observer};
+use crate::outgoing::most_of;
 use crate::spawn::spawn_recording;
 use crate::stop::Stop;
 use crate::{Config, InitError, LoadError};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use throughline_export::{Deadline, ExportError, Exporter, Health, Host, ReadMetrics, Wants};
 
@@ -57,6 +59,7 @@ impl Prepared {
             lanes,
             waiting,
             stop,
+            turn: Arc::default(),
             observers: Vec::new(),
         };
         Ok(Some(Prepared { alerts, exporter: ("alerts".into(), Box::new(exporter)), healths }))
@@ -71,6 +74,8 @@ struct Evaluator {
     /// Receivers whose threads have not begun.
     waiting: Vec<(Arc<Lane>, Box<dyn super::Notifier>)>,
     stop: Arc<Stop>,
+    /// Held while notices are made and put into the queues, so that none is on its way between them at the end.
+    turn: Arc<Mutex<()>>,
     observers: Vec<Observer>,
 }
 
@@ -87,10 +92,12 @@ impl Exporter for Evaluator {
         let hop = counts().map(|counts| counts.exporter(DECISIONS));
         self.alerts.lock().decisions.count_in(hop);
         self.observers = observed(&self.alerts);
+        // A problem with the state file is told now, not when the rules are looked at for the first time.
+        self.alerts.begin(SystemTime::now());
         let (alerts, interval) = (self.alerts.clone(), self.interval);
-        let (stop, lanes) = (Arc::clone(&self.stop), self.lanes.clone());
+        let (stop, turn, lanes) = (Arc::clone(&self.stop), Arc::clone(&self.turn), self.lanes.clone());
         // What is decided about alerts is recorded as events of the program.
-        spawn_recording("rules", Box::new(move || run(&alerts, &metrics, interval, &stop, &lanes)))
+        spawn_recording("rules", Box::new(move || run(&alerts, &metrics, interval, &stop, &turn, &lanes)))
     }
 
     fn wants(&self) -> Wants {
@@ -104,21 +111,28 @@ impl Exporter for Evaluator {
     fn finish(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
         self.observers.clear();
         self.stop.stop();
+        self.alerts.close();
+        drop(self.turn.lock().unwrap_or_else(PoisonError::into_inner));
+        let deadline = &most_of(deadline);
         self.lanes.iter().for_each(|lane| lane.close(deadline));
-        self.lanes.iter().for_each(|lane| lane.wait(deadline));
+        self.lanes.iter().for_each(|lane| lane.wait(deadline, self.alerts.without_room(lane.receiver())));
+        self.alerts.end();
         Ok(())
     }
 }
 
-/// Metrics of alerts themselves.
+/// Metrics of alerts themselves, as of the last evaluation.
 fn observed(alerts: &Alerts) -> Vec<Observer> {
-    let in_state = |state: AlertState| {
+    let of = |read: fn(Figures) -> usize| {
         let alerts = alerts.clone();
+        move || read(alerts.figures())
+    };
+    let in_state = |state: AlertState, read| {
         observe::gauge("alerts.active")
             .unit("{alert}")
             .description("Alerts that are pending or firing")
             .label("state", state.as_str())
-            .with(move || alerts.lock().engine.count(state))
+            .with(of(read))
     };
     let suppressed = |reason: Suppression| {
         let alerts = alerts.clone();
@@ -126,47 +140,59 @@ fn observed(alerts: &Alerts) -> Vec<Observer> {
             .unit("{alert}")
             .description("Alerts that fire and of which nobody was told, by reason")
             .label("reason", reason.as_str())
-            .with(move || alerts.suppressions().of(reason))
+            .with(move || alerts.figures().suppressions.of(reason))
     };
-    let baselines = |state: &'static str, count: fn((usize, usize)) -> usize| {
-        let alerts = alerts.clone();
+    let baselines = |state: &'static str, read| {
         observe::gauge("alerts.baselines")
             .unit("{series}")
             .description("Series whose season is learnt, and those that are too many")
             .label("state", state)
-            .with(move || count(alerts.lock().engine.baselines_kept()))
+            .with(of(read))
     };
-    let (failing, slow, waiting) = (alerts.clone(), alerts.clone(), alerts.clone());
+    let (slow, waiting) = (alerts.clone(), alerts.clone());
     let mut observers: Vec<Observer> = Suppression::ALL.map(suppressed).into();
     observers.extend([
-        in_state(AlertState::Pending),
-        in_state(AlertState::Firing),
-        baselines("kept", |(kept, _)| kept),
-        baselines("refused", |(_, refused)| refused),
+        in_state(AlertState::Pending, |it| it.pending),
+        in_state(AlertState::Firing, |it| it.firing),
+        baselines("kept", |it| it.baselines.0),
+        baselines("refused", |it| it.baselines.1),
         observe::counter("alerts.notices.waiting")
             .unit("{notice}")
             .description("Notices that had to wait because of the limit of their receiver")
-            .with(move || waiting.suppressions().rate_limited),
+            .with(move || waiting.figures().suppressions.rate_limited),
+        observe::gauge("alerts.groups.waiting")
+            .unit("{group}")
+            .description("Groups of alerts that are not told yet because the queue of their receiver is full")
+            .with(of(|it| it.without_room)),
         observe::gauge("alerts.rules.failing")
             .unit("{rule}")
             .description("Rules whose last evaluation failed")
-            .with(move || failing.failing().len()),
+            .with(of(|it| it.failing)),
         observe::gauge("alerts.evaluation.duration")
             .unit("s")
             .description("How long the last evaluation of all rules took")
-            .with(move || slow.evaluation_seconds()),
+            .with(move || slow.figures().evaluation_seconds),
     ]);
     observers
 }
 
 /// The main function of the thread that evaluates.
-fn run(alerts: &Alerts, metrics: &ReadMetrics, interval: Duration, stop: &Stop, lanes: &[Arc<Lane>]) {
+fn run(
+    alerts: &Alerts,
+    metrics: &ReadMetrics,
+    interval: Duration,
+    stop: &Stop,
+    turn: &Mutex<()>,
+    lanes: &[Arc<Lane>],
+) {
     let mut clock = Clock::new();
     let mut next = Instant::now() + interval;
     while stop.wait(next) {
         let now = clock.now(|by| alerts.shift(by));
-        alerts.begin(now);
+        alerts.read_silences();
         metrics.read(|points| alerts.update(now, points));
+        let turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.iter().for_each(|lane| alerts.set_room(lane.receiver(), lane.room()));
         let notices = alerts.judge(now);
         for (receiver, number) in alerts.take_waiting() {
             lanes.iter().filter(|lane| lane.receiver() == &*receiver).for_each(|lane| lane.waiting(number));
@@ -176,6 +202,8 @@ fn run(alerts: &Alerts, metrics: &ReadMetrics, interval: Duration, stop: &Stop, 
                 lane.push(notice, alerts);
             }
         }
+        lanes.iter().for_each(|lane| lane.crowded(alerts.without_room(lane.receiver())));
+        drop(turn);
         // Evaluations that are missed, because the machine slept say, are not made up for.
         next = (next + interval).max(Instant::now());
     }

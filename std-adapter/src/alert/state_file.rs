@@ -8,15 +8,38 @@ use super::patterns::Span;
 use super::routing::Group;
 use super::{Labels, Matcher, Silence};
 use crate::outgoing::state_file::{self, escaped, push_line, read, unescaped, write};
-use std::path::Path;
+use std::fs::TryLockError;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use throughline_export::diagnostics;
 
 const FORMAT: &str = "throughline alerts 2";
 
+/// What is lost without the file.
+const FORGETS: &str = "a restart forgets what fires and what is silenced";
+
+/// The file, unless there is none or another process has it, which is told once. What else keeps it from being locked keeps it from being written, or it is
+/// on a file system without locks.
+fn path(center: &mut Center) -> Option<PathBuf> {
+    let path = center.state_file.clone()?;
+    if center.lock.is_none() {
+        match state_file::lock(&path) {
+            Ok(lock) => center.lock = Some(lock),
+            Err(TryLockError::WouldBlock) => {
+                problem(center, &path, &format!("{}; {FORGETS}", state_file::TAKEN));
+                center.state_file = None;
+                return None;
+            }
+            Err(TryLockError::Error(_)) => {}
+        }
+    }
+    Some(path)
+}
+
 /// Takes over what the file keeps, and returns the version of the service that wrote it. A file that is not there is no problem, and any other is one that
 /// is told and counted.
-pub(super) fn load(center: &mut Center, path: &Path, now: i64) -> Option<String> {
+pub(super) fn load(center: &mut Center, now: i64) -> Option<String> {
+    let path = &path(center)?;
     let baselines = beside(path);
     if let Err(why) = center.engine.load_baselines(&baselines) {
         problem(center, &baselines, &format!("{why}; what is usual is learnt anew"));
@@ -45,7 +68,8 @@ fn problem(center: &mut Center, path: &Path, text: &str) {
 }
 
 /// Writes the file if something has changed. While an alert is pending the time of the file changes too, because its duration goes on from there.
-pub(super) fn save(center: &mut Center, path: &Path, now: i64) {
+pub(super) fn save(center: &mut Center, now: i64) {
+    let Some(path) = &path(center) else { return };
     save_state(center, path, now);
     let baselines = beside(path);
     if let Err(error) = center.engine.baselines().save(&baselines) {
@@ -65,11 +89,7 @@ fn save_state(center: &mut Center, path: &Path, now: i64) {
             center.state_problems.1 = None;
         }
         Err(error) => {
-            problem(
-                center,
-                path,
-                &format!("cannot be written: {error}; a restart forgets what fires and what is silenced"),
-            );
+            problem(center, path, &format!("cannot be written: {error}; {FORGETS}"));
         }
     }
 }
@@ -218,9 +238,8 @@ fn packed(labels: &Labels) -> String {
 }
 
 fn unpacked(text: &str) -> Labels {
-    Labels::new(
-        text.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name, unescaped(value))),
-    )
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    Labels::new(pairs.map(|(name, value)| (name, unescaped(value)))).without_version()
 }
 
 #[cfg(test)]

@@ -88,13 +88,16 @@ impl Store {
         if self.exemplars.is_empty() {
             return None;
         }
-        // Labels that both have are the same.
-        let fits = |series: &Series| {
-            series.labels.iter().all(|(name, value)| alert.get(name).is_none_or(|other| other == value))
-        };
+        let fits = |series: &Series| fits(series, alert);
         let members = selectors.iter().flat_map(|selector| &self.members[*selector]);
         let fitting = members.filter(|at| self.series[**at].as_ref().is_some_and(&fits));
         fitting.filter_map(|at| self.exemplars.get(at)).max_by_key(|it| it.time).copied()
+    }
+
+    /// Whether the last snapshot has a series of each of these selectors from which an alert with these labels may follow.
+    pub(super) fn has_series_for(&self, selectors: &[SelectorId], alert: &Labels) -> bool {
+        let is_there = |series: &Series| series.present(self.tick).is_some() && fits(series, alert);
+        selectors.iter().all(|selector| self.series_of(*selector).any(is_there))
     }
 
     /// A number that is another one when a selector takes other series than before; never 0.
@@ -310,6 +313,11 @@ impl Store {
         }
         self.before = self.before.map(|before| before + by);
     }
+}
+
+/// Whether an alert with these labels may follow from the series: labels that both have are the same.
+fn fits(series: &Series, alert: &Labels) -> bool {
+    series.labels.iter().all(|(name, value)| alert.get(name).is_none_or(|other| other == value))
 }
 
 /// The latest exemplar of a point.

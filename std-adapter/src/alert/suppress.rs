@@ -4,7 +4,7 @@ use super::alerts::Center;
 use super::engine::{Active, AlertState, Suppression, time, unix_ms};
 use super::page::rfc3339;
 use super::rules::Rule;
-use super::{Alert, Inhibition, Labels};
+use super::{Alert, Inhibition, Labels, Silence};
 use std::collections::HashMap;
 use std::sync::Arc;
 use throughline_export::ledger::HopCells;
@@ -94,7 +94,8 @@ impl Center {
         };
         let inhibiting: Vec<Inhibiting<'_>> =
             self.inhibitions.iter().map(|inhibition| Inhibiting::new(inhibition, firing())).collect();
-        let (rules, silences, patterns) = (&self.engine.rules, &self.silences, &self.patterns);
+        let (rules, patterns) = (&self.engine.rules, &self.patterns);
+        let silences: Vec<&Silence> = self.all_silences().collect();
         let on: Vec<_> = rules.mutes.iter().filter(|mute| mute.is_on(now)).collect();
         let reason = |rule: &Rule, alert: &Active| -> Option<(Suppression, String)> {
             let labels = &alert.labels;
@@ -154,7 +155,7 @@ fn log(alert: &Alert) {
     let (name, state) = (&*alert.name, alert.state.as_str());
     if alert.state == AlertState::Firing && alert.suppressed.is_none() {
         throughline::warn!(
-            "alert: {explanation}",
+            "alert {alert.name}: {explanation}",
             explanation = &*alert.explanation,
             alert.name = name,
             alert.state = state,
@@ -164,7 +165,7 @@ fn log(alert: &Alert) {
         );
     } else {
         throughline::info!(
-            "alert: {explanation}",
+            "alert {alert.name}: {explanation}",
             explanation = &*alert.explanation,
             alert.name = name,
             alert.state = state,

@@ -1,9 +1,10 @@
 //! Loads the layers of a configuration: code, a file, the environment. Each layer overrides the one before.
 
 use super::node::{self, Language};
-use super::problem::{LoadError, Problem};
+use super::problem::{CANNOT, LoadError, Problem};
 use super::read::{self, Reading};
 use super::reload::Source;
+use super::value::Kind;
 use super::variables::Variables;
 use super::{Config, Otlp, environment, exporters, keys};
 use std::path::Path;
@@ -163,7 +164,7 @@ impl Config {
     }
 
     /// Fails if there are errors in files or the environment. The error has everything else too that `init` would refuse, so that all of it can be mended
-    /// at once, but for sections that have errors already: what is wrong with these may follow from them.
+    /// at once, but for sections that have errors already: what is wrong with these may follow from them, unless it is about a file that a key names.
     pub(crate) fn check(&self) -> Result<(), LoadError> {
         if self.problems.is_empty() {
             return Ok(());
@@ -173,8 +174,12 @@ impl Config {
             None => problem.key.clone(),
         };
         let faulty: Vec<String> = self.problems.iter().map(section).collect();
-        let further =
-            self.findings().into_iter().filter(|it| it.feature.is_none() && !faulty.contains(&section(it)));
+        let is_of_file = |problem: &Problem| {
+            let names_file = keys::find(&problem.key).is_some_and(|key| key.kind == Kind::Path);
+            names_file && problem.text.starts_with(CANNOT)
+        };
+        let is_own = |it: &Problem| !faulty.contains(&section(it)) || is_of_file(it);
+        let further = self.findings().into_iter().filter(|it| it.feature.is_none() && is_own(it));
         let further = further.filter(|it| !self.problems.contains(it));
         LoadError::check(self.problems.iter().cloned().chain(further).collect())
             .map_err(|error| error.with_warnings(&self.warnings))

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+/// The beginning of an error about the value of a key, as an exporter words it.
+pub(super) const CANNOT: &str = "cannot be used: ";
+
 /// One error, and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -224,7 +224,7 @@ pub(crate) struct Watch {
     every: Duration,
     /// When to check next; `None` if that is beyond the range of [`Instant`].
     next: Option<Instant>,
-    seen: Option<(SystemTime, u64)>,
+    seen: Option<Written>,
 }
 
 impl Watch {
@@ -232,7 +232,7 @@ impl Watch {
     pub(crate) fn new(reload: &Reload, every: Duration) -> Watch {
         let path = reload.0.lock().unwrap_or_else(PoisonError::into_inner).source.path.clone();
         let every = every.max(Duration::from_millis(1));
-        let seen = look(&path);
+        let seen = written(&path);
         Watch { reload: reload.clone(), path, every, next: Instant::now().checked_add(every), seen }
     }
 
@@ -257,7 +257,7 @@ impl Watch {
             return None;
         }
         self.next = now.checked_add(self.every);
-        let seen = look(&self.path);
+        let seen = written(&self.path);
         if seen == self.seen {
             return None;
         }
@@ -273,8 +273,11 @@ enum Change {
     Removed,
 }
 
-/// The file's time of modification and its size.
-fn look(path: &std::path::Path) -> Option<(SystemTime, u64)> {
+/// A file's time of modification and its size, by which a change is noticed.
+pub(crate) type Written = (SystemTime, u64);
+
+/// When the file was written last; `None` if it is not there.
+pub(crate) fn written(path: &std::path::Path) -> Option<Written> {
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.modified().ok()?, metadata.len()))
 }

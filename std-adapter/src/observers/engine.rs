@@ -60,8 +60,8 @@ pub(super) struct Finding {
     pub(super) found: Option<Match>,
     /// Keys that were forgotten because there are too many.
     pub(super) forgotten: u64,
-    /// Why a condition could not be computed.
-    pub(super) wrong: Option<String>,
+    /// A condition that could not be computed, and why.
+    pub(super) wrong: Option<(String, String)>,
     /// Whether what is known has changed.
     pub(super) has_changed: bool,
 }
@@ -223,7 +223,7 @@ impl Finding {
             Outcome::Is(holds) => holds,
             Outcome::Missing => false,
             Outcome::Wrong(why) => {
-                self.wrong = Some(why);
+                self.wrong = Some((expression.text.clone(), why));
                 false
             }
         }

@@ -4,6 +4,8 @@
 //! Envoy and the filters of clouds. An expression has no loops but its macros over lists, which are refused here, so that it ends after as many steps as
 //! it is long. It was compared with others in `core/docs/adr/0017-the-language-of-conditions.md`.
 
+mod trial;
+
 use super::record::{Attributes, Got, NAMES, Record};
 use cel::common::ast::{EntryExpr, Expr, IdedExpr};
 use cel::common::traits::{Container, Indexer};
@@ -29,6 +31,8 @@ const REGEX_BYTES: usize = 256 * 1024;
 /// An expression that is prepared.
 #[derive(Debug)]
 pub(super) struct Expression {
+    /// As it is written.
+    pub(super) text: String,
     program: IdedExpr,
 }
 
@@ -76,7 +80,8 @@ impl Expression {
             ));
         }
         drop(references);
-        Ok(Expression { program })
+        trial::check(&program)?;
+        Ok(Expression { text: text.into(), program })
     }
 
     /// Whether it holds for the record. It takes at most as many steps as the expression is long.
@@ -100,22 +105,33 @@ fn check(expression: &IdedExpr, depth: usize) -> Result<(), String> {
     if depth > DEEPEST {
         return Err(format!("is nested deeper than {DEEPEST}; make two observers of it, or use a list"));
     }
-    let check = |it: &IdedExpr| check(it, depth + 1);
-    let entry = |entry: &EntryExpr| match entry {
-        EntryExpr::StructField(field) => check(&field.value),
-        EntryExpr::MapEntry(entry) => check(&entry.key).and_then(|()| check(&entry.value)),
-    };
-    match &expression.expr {
-        Expr::Comprehension(_) => {
-            Err("has one of the macros all, exists, exists_one, map and filter, which are loops".into())
-        }
-        Expr::Call(call) => call.target.iter().map(|target| &**target).chain(&call.args).try_for_each(check),
-        Expr::List(list) => list.elements.iter().try_for_each(check),
-        Expr::Select(select) => check(&select.operand),
-        Expr::Map(map) => map.entries.iter().try_for_each(|it| entry(&it.expr)),
-        Expr::Struct(it) => it.entries.iter().try_for_each(|it| entry(&it.expr)),
-        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => Ok(()),
+    if let Expr::Comprehension(_) = &expression.expr {
+        return Err("has one of the macros all, exists, exists_one, map and filter, which are loops".into());
     }
+    children(expression).into_iter().try_for_each(|it| check(it, depth + 1))
+}
+
+/// The expressions of which this one is made.
+fn children(expression: &IdedExpr) -> Vec<&IdedExpr> {
+    fn entry(entry: &EntryExpr) -> Vec<&IdedExpr> {
+        match entry {
+            EntryExpr::StructField(field) => vec![&field.value],
+            EntryExpr::MapEntry(entry) => vec![&entry.key, &entry.value],
+        }
+    }
+    match &expression.expr {
+        Expr::Call(call) => call.target.iter().map(|target| &**target).chain(&call.args).collect(),
+        Expr::List(list) => list.elements.iter().collect(),
+        Expr::Select(select) => vec![&*select.operand],
+        Expr::Map(map) => map.entries.iter().flat_map(|it| entry(&it.expr)).collect(),
+        Expr::Struct(it) => it.entries.iter().flat_map(|it| entry(&it.expr)).collect(),
+        Expr::Comprehension(_) | Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => Vec::new(),
+    }
+}
+
+/// The regular expression of a pattern, which takes a bounded amount of memory.
+fn regex(pattern: &str) -> Result<Regex, regex::Error> {
+    regex::RegexBuilder::new(pattern).size_limit(REGEX_BYTES).build()
 }
 
 /// `text.matches(pattern)`, with a memory for patterns.
@@ -131,8 +147,7 @@ fn matches<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Exe
         let at = match known.iter().position(|regex| regex.as_str() == pattern.inner()) {
             Some(at) => at,
             None => {
-                let regex = regex::RegexBuilder::new(pattern.inner()).size_limit(REGEX_BYTES).build();
-                let regex = regex.map_err(|error| ExecutionError::FunctionError {
+                let regex = regex(pattern.inner()).map_err(|error| ExecutionError::FunctionError {
                     function: "matches".into(),
                     message: error.to_string(),
                 })?;
@@ -276,14 +291,18 @@ mod tests {
             "type == 'span' && size(trace_id) == 32 && parent_id == ''",
             "level in ['info', 'warn'] && attributes.ratio * 2.0 == 1.0",
             "value == 0.0 && count == 0 && message == ''",
+            "attributes.items > 2 ? name == 'checkout' : attributes.none",
+            "value / rate > 1.0 || duration_ms > 1",
+            "100 / count > 1 || duration_ms > 1",
+            "int(message) > 1 || duration_ms > 1",
         ] {
             assert_eq!(holds(text), Outcome::Is(true), "{text}");
         }
         assert_eq!(holds("attributes['none'] == 1"), Outcome::Missing);
         assert_eq!(holds("attributes['none'] == 1 || duration_ms < 1"), Outcome::Missing);
-        assert!(matches!(holds("name > 3"), Outcome::Wrong(_)));
-        assert!(matches!(holds("name"), Outcome::Wrong(_)));
-        assert!(matches!(holds("name.matches('(')"), Outcome::Wrong(_)));
+        assert!(matches!(holds("attributes.items > 'a'"), Outcome::Wrong(_)));
+        assert!(matches!(holds("attributes.items"), Outcome::Wrong(_)));
+        assert!(matches!(holds("name.matches(attributes['http.route'] + '(')"), Outcome::Wrong(_)));
         assert!(matches!(holds("1 / attributes.zero == 1"), Outcome::Wrong(_)));
     }
 
@@ -297,6 +316,26 @@ mod tests {
         assert!(why("size([1, 2].map(x, [3].map(y, x))) > 1").contains("loops"));
         assert!(why(&"x".repeat(LONGEST + 1)).contains("longer"));
         assert!(why(&format!("{}1{}", "[".repeat(1000), "]".repeat(1000))).contains("recursion limit"));
+        for (text, expected) in [
+            ("1 + 1", "is a int, not true or false; compare it"),
+            ("message", "is a string, not true or false"),
+            ("name == 'b' && message", "is a string, not true or false"),
+            ("name != 'b' && message", "cannot be computed for any record: "),
+            ("!message", "cannot be computed for any record: "),
+            ("attributes", "is a map, not true or false"),
+            ("level > 3", "cannot be computed for any record: found no matching overload"),
+            ("duration_ms > 1 || level > 3", "cannot be computed for any record"),
+            ("attributes.x == (level > 3)", "cannot be computed for any record"),
+            ("attributes.x.foo()", "calls foo, and there is no such method; there are such as contains"),
+            ("attributes.none == 1 && foo(name)", "calls foo, and there is no such function"),
+            ("message.matches('[')", "has the pattern `[`, which is no regular expression: "),
+            ("attributes.x.matches('a' + '(')", "has the pattern `a(`, which is no regular expression: "),
+            ("matches(name, '*')", "has the pattern `*`"),
+            ("1 / 0 == 1", "cannot be computed: "),
+            ("name.contains()", "cannot be computed for any record: "),
+        ] {
+            assert!(why(text).contains(expected), "{text}: {}", why(text));
+        }
         assert!(why(&("1 + ".repeat(100) + "1 == 101")).contains("nested deeper"));
         // What passes the limits is parsed and evaluated on the stack that a thread has.
         let of = |before: &str, n: usize, after: &str| before.repeat(n) + "true" + &after.repeat(n);
@@ -314,7 +353,9 @@ mod tests {
         for text in texts {
             let run = move || match Expression::parse(&text) {
                 Ok(expression) => with_span(|record| expression.holds(record) != Outcome::Missing),
-                Err(why) => why.contains("nested deeper") || why.contains("recursion limit"),
+                Err(why) => ["nested deeper", "recursion limit", "cannot be computed", "not true or false"]
+                    .iter()
+                    .any(|it| why.contains(it)),
             };
             let run = std::thread::Builder::new().stack_size(2 << 20).spawn(run).unwrap();
             assert!(run.join().unwrap());

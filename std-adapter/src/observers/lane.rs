@@ -8,11 +8,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use throughline_export::ledger::DropReason;
-use throughline_export::{Deadline, ExportError, Health, panic_message};
+use throughline_export::{Deadline, ExportError, Health, Trouble, panic_message};
 
 /// Pause before an action is tried again; each later one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// More is found than the actions can take.
+const CROWDED: Trouble = 2;
+
+/// An action, and what is known of it alone: that another one works says nothing about it.
+pub(super) struct Acting {
+    pub(super) action: Box<dyn Action>,
+    pub(super) metrics: OfAction,
+    pub(super) health: Arc<Health>,
+}
 
 /// What is to be done: the number of the action, and for what.
 pub(super) type Job = (usize, Arc<Match>);
@@ -41,18 +51,19 @@ impl Lane {
         let Err(reason) = self.queue.push(job) else { return };
         self.metrics.error(reason.as_str(), 1);
         self.queue.health().failing(
-            1,
+            CROWDED,
             "more is found than its actions can take; give it a cooldown, or look after its receiver",
         );
+        self.queue.health().lost(1);
     }
 
     /// The main function of the thread.
-    pub(super) fn run(&self, mut actions: Vec<(Box<dyn Action>, OfAction)>) {
+    pub(super) fn run(&self, mut actions: Vec<Acting>) {
         // Jobs have the numbers of actions of this observer, those of the state file too.
         while let Some(((number, found), deadline)) =
-            self.queue.next(|&(number, _)| actions[number].0.longest(self.patience))
+            self.queue.next(|&(number, _)| actions[number].action.longest(self.patience))
         {
-            let (action, metrics) = &mut actions[number];
+            let Acting { action, metrics, health } = &mut actions[number];
             let begun = Instant::now();
             let done = attempt(&mut **action, &found, &deadline);
             metrics.duration.add(begun.elapsed().as_secs_f64() * 1e3);
@@ -63,7 +74,10 @@ impl Lane {
                 // It was counted as one that is left.
                 continue;
             }
-            let (cells, health) = (self.queue.cells(), self.queue.health());
+            if self.queue.is_empty() {
+                self.queue.health().recovered_from(CROWDED);
+            }
+            let cells = self.queue.cells();
             match &done {
                 Ok(()) => {
                     metrics.done.add(1.0);

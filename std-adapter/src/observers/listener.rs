@@ -48,6 +48,8 @@ pub struct Listener {
     pub(super) patience: Duration,
     pub(super) queue: usize,
     pub(super) actions: Vec<(Arc<str>, Given)>,
+    /// Where its condition is written, if that is a file.
+    pub(super) place: Option<String>,
 }
 
 impl Listener {
@@ -66,7 +68,13 @@ impl Listener {
             patience: Duration::from_secs(30),
             queue: 256,
             actions: Vec::new(),
+            place: None,
         }
+    }
+
+    /// Says where its condition is written, for messages.
+    pub(crate) fn written_at(self, place: impl std::fmt::Display) -> Listener {
+        Listener { place: Some(place.to_string()), ..self }
     }
 
     /// Listens to spans that have ended.

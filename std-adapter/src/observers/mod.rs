@@ -50,8 +50,9 @@
 //! | `rate` | by how much a metric's value has changed in a second since it was last read |
 //! | `count` | how many values a histogram has |
 //!
-//! What a record does not have is `""` or 0. A condition that looks at an attribute that is not there does not hold. One that cannot be computed does not
-//! hold either, is counted as an error, and is reported.
+//! What a record does not have is `""` or 0. A condition that looks at an attribute that is not there does not hold. One that can be computed for no
+//! record, because it calls what does not exist or compares a text with a number say, is an error of [`init`](crate::init). One that cannot be computed for a
+//! record, because of its attributes, does not hold for it, is counted as an error, and is reported.
 //!
 //! [`Listener::at_least`] wants so many records within a time, and [`Listener::sequence`] several, one after the other. Time is that of the records. What
 //! is remembered for that is bounded: 4096 keys for each observer, 1000 times for each.

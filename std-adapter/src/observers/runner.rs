@@ -1,17 +1,19 @@
 //! Observers as an exporter: they get what all exporters get, on a thread of their own, behind a bounded queue.
 
-use super::action::{Action, LogLine, Place};
+use super::action::{Given, LogLine, Place};
 use super::checkpoint::{self, Kept};
 use super::engine::Engine;
-use super::lane::Lane;
+use super::lane::{Acting, Lane};
 use super::metrics::{OfAction, OfObserver, Series, batches};
 use super::recent::Recent;
 use super::record::Record;
 use super::{ObserverError, Observers};
 use crate::init::{Named, counts};
+use crate::outgoing::{most_of, state_file};
 use crate::pump::{Control, OwnLog};
 use crate::{Config, InitError, LoadError};
 use std::collections::{HashMap, HashSet};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,7 +40,7 @@ impl Prepared {
         };
         OwnLog::open();
         let runner = Runner::new(&options, config, pump)?;
-        let healths = runner.all.iter().map(|one| Arc::clone(one.lane.queue.health())).collect();
+        let healths = runner.all.iter().flat_map(One::healths).collect();
         Ok(Some(Prepared { exporter: (NAME.into(), Box::new(runner)), healths }))
     }
 }
@@ -62,12 +64,22 @@ struct One {
     lane: Arc<Lane>,
     metrics: Arc<OfObserver>,
     /// Until the thread begins.
-    actions: Vec<(Box<dyn Action>, OfAction)>,
+    actions: Vec<Acting>,
+}
+
+impl One {
+    /// That of its conditions and its queue, and those of its actions.
+    fn healths(&self) -> impl Iterator<Item = Arc<Health>> {
+        let of_actions = self.actions.iter().map(|acting| Arc::clone(&acting.health));
+        std::iter::once(Arc::clone(self.lane.queue.health())).chain(of_actions)
+    }
 }
 
 /// The state file.
 struct State {
     path: PathBuf,
+    /// Keeps other processes from it.
+    lock: Option<File>,
     every: Duration,
     next: Instant,
     /// Whether what observers know has changed since it was written.
@@ -85,17 +97,20 @@ impl Runner {
             let metrics = Arc::new(OfObserver::new(&listener.name));
             let name = format!("{NAME}.{}", listener.name);
             let health = Arc::new(Health::new(&name, config.report_errors));
+            let acting = |(action, given): &(Arc<str>, Given)| {
+                let health = Health::new(&format!("{name}.{action}"), config.report_errors);
+                let metrics = OfAction::new(&listener.name, action);
+                Some(Acting { action: given.take()?, metrics, health: Arc::new(health) })
+            };
+            let actions: Vec<Acting> = listener.actions.iter().filter_map(acting).collect();
             let lane = Lane::new(name, listener.queue, listener.patience, health, Arc::clone(&metrics));
-            let actions = listener
-                .actions
-                .iter()
-                .filter_map(|(action, given)| Some((given.take()?, OfAction::new(&listener.name, action))));
-            all.push(One { lane: Arc::new(lane), metrics, actions: actions.collect() });
+            all.push(One { lane: Arc::new(lane), metrics, actions });
             engines.push(Engine::new(listener.clone(), listener.prepared()?));
         }
-        let kept = all.iter().flat_map(|one| &one.actions).map(|(action, _)| action.keeps()).max();
+        let kept = all.iter().flat_map(|one| &one.actions).map(|acting| acting.action.keeps()).max();
         let file = options.state_file.clone().map(|path| State {
             path,
+            lock: None,
             every: options.save_every,
             next: Instant::now(),
             has_changed: false,
@@ -127,9 +142,11 @@ impl Runner {
                 one.metrics.matches.add(1.0);
             }
             one.metrics.error("too_many_keys", result.forgotten);
-            if let Some(why) = result.wrong {
+            if let Some((condition, why)) = result.wrong {
                 one.metrics.error("condition", 1);
-                one.lane.queue.health().failing(0, &format!("its condition cannot be computed: {why}"));
+                let place = engine.listener().place.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
+                let why = format!("its condition `{condition}`{place} cannot be computed: {why}");
+                one.lane.queue.health().failing(0, &why);
             }
             if let Some(state) = &mut self.file {
                 state.has_changed |= result.has_changed;
@@ -138,6 +155,32 @@ impl Runner {
                 let found = Arc::new(found);
                 (0..engine.listener().actions.len())
                     .for_each(|action| one.lane.push((action, Arc::clone(&found))));
+            }
+        }
+    }
+
+    /// Takes over what the state file keeps, unless another process has it.
+    fn load(&mut self) {
+        let Some(mut state) = self.file.take() else { return };
+        let path = state.path.display().to_string();
+        let loaded = match state_file::lock(&state.path) {
+            Err(TryLockError::WouldBlock) => {
+                Err(format!("{}; a restart forgets what observers know", state_file::TAKEN))
+            }
+            locked => {
+                // What else keeps it from being locked keeps it from being written, or it is on a file system without locks.
+                state.lock = locked.ok();
+                let loaded = checkpoint::load(&state.path, &mut self.engines);
+                self.file = Some(state);
+                loaded.map_err(|why| format!("{why}; they begin anew"))
+            }
+        };
+        match loaded {
+            Ok(jobs) => jobs.into_iter().for_each(|(at, job)| self.all[at].lane.push(job)),
+            Err(why) => {
+                let text = format!("the state of observers, {path}, {why}");
+                diagnostics::tell(throughline_export::text::Escaped(&text));
+                self.all.iter().for_each(|one| one.metrics.error("checkpoint", 1));
             }
         }
     }
@@ -194,21 +237,11 @@ impl Exporter for Runner {
         for one in &mut self.all {
             one.lane.queue.count(counts().map(|counts| counts.exporter(one.lane.queue.name())));
             let mut actions = std::mem::take(&mut one.actions);
-            actions.iter_mut().for_each(|(action, _)| action.begin(&place));
+            actions.iter_mut().for_each(|acting| acting.action.begin(&place));
             let lane = Arc::clone(&one.lane);
             (host.spawn)(one.lane.queue.name(), Box::new(move || lane.run(actions)))?;
         }
-        if let Some(state) = &self.file {
-            match checkpoint::load(&state.path, &mut self.engines) {
-                Ok(jobs) => jobs.into_iter().for_each(|(at, job)| self.all[at].lane.push(job)),
-                Err(why) => {
-                    let text =
-                        format!("the state of observers, {}, {why}; they begin anew", state.path.display());
-                    diagnostics::tell(throughline_export::text::Escaped(&text));
-                    self.all.iter().for_each(|one| one.metrics.error("checkpoint", 1));
-                }
-            }
-        }
+        self.load();
         Ok(())
     }
 
@@ -266,9 +299,7 @@ impl Exporter for Runner {
 
     fn finish(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
         let _ = self.flush(deadline);
-        // Some time is left for the state file.
-        let within = deadline.left_of(Duration::from_secs(3600)).unwrap_or_default();
-        let deadline = &Deadline::within(within - within / 10);
+        let deadline = &most_of(deadline);
         self.all.iter().for_each(|one| one.lane.queue.close(deadline));
         let left: Vec<_> = self.all.iter().map(|one| one.lane.queue.wait(deadline)).collect();
         let is_kept = self.save(Some(&left));

@@ -101,6 +101,18 @@ impl<T: Clone> Lane<T> {
         self.lock().changes
     }
 
+    /// How many more items it takes.
+    #[cfg(feature = "alerts")]
+    pub(crate) fn room(&self) -> usize {
+        self.most.saturating_sub(self.lock().queue.len())
+    }
+
+    /// Whether none waits to be taken out.
+    #[cfg(feature = "observers")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().queue.is_empty()
+    }
+
     /// Whether the process ends.
     pub(crate) fn is_closed(&self) -> bool {
         self.lock().is_closed

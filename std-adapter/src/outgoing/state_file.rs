@@ -4,7 +4,7 @@
 //! number of lines and their hash, so that a file that was cut off or written by someone else is noticed. It is written beside its place and then renamed,
 //! so that it is always whole.
 
-use std::fs::File;
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -23,15 +23,31 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
     Ok(Some(text))
 }
 
-/// Replaces the file.
+/// Why a state file that another process uses is not used.
+pub(crate) const TAKEN: &str = "is not used: another program uses it; give each a file of its own";
+
+/// Takes the file for this process, until what is returned is dropped. Two processes would write over each other's state. Its folder is created if it does
+/// not exist.
+///
+/// A file beside it is locked, because the file itself is another one after each time that it was written.
+pub(crate) fn lock(path: &Path) -> Result<File, TryLockError> {
+    make_folder(path).map_err(TryLockError::Error)?;
+    throughline_export::lock_file(&path.with_added_extension("lock"))
+}
+
+/// Replaces the file. Its folder is created if it does not exist.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let mut file = File::create(&beside)?;
+    make_folder(path)?;
+    let new = path.with_added_extension("new");
+    let mut file = File::create(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     drop(file);
-    std::fs::rename(beside, path)
+    fs::rename(new, path)
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), fs::create_dir_all)
 }
 
 /// A line of these fields.

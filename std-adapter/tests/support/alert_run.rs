@@ -31,15 +31,16 @@ impl Run {
         Run { alerts, now: begun, begun, told: Vec::new(), states: BTreeMap::new() }
     }
 
-    /// One that goes on where another has ended.
+    /// One that goes on where another has ended, which leaves the state file to it.
     pub fn after(
-        other: &Run,
+        other: Run,
         down: Duration,
         rules: &str,
         options: impl FnOnce(AlertOptions) -> AlertOptions,
     ) -> Run {
-        let run = Run::new(rules, options);
-        Run { now: other.now + down, ..run }
+        let now = other.now + down;
+        drop(other);
+        Run { now, ..Run::new(rules, options) }
     }
 
     pub fn minutes(&self) -> u64 {

@@ -25,6 +25,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use store::lock_file;
 pub(crate) use store::{AppendError, Front, Spool};
 
 use std::io;

@@ -68,7 +68,7 @@ impl Spool {
     pub(crate) fn open(dir: &Path, max_bytes: u64) -> io::Result<Spool> {
         fs::create_dir_all(dir)?;
         let lock = lock(dir)?;
-        let mut cursor = open(dir, "cursor")?;
+        let mut cursor = open(&dir.join("cursor"))?;
         let known = read_cursor(&mut cursor);
         let mut segments = Vec::new();
         for entry in fs::read_dir(dir)? {
@@ -191,7 +191,7 @@ impl Spool {
     fn create_again(&mut self) -> io::Result<()> {
         fs::create_dir_all(&self.dir)?;
         self._lock = lock(&self.dir)?;
-        self.cursor = open(&self.dir, "cursor")?;
+        self.cursor = open(&self.dir.join("cursor"))?;
         self.note();
         Ok(())
     }
@@ -327,8 +327,20 @@ impl Spool {
     }
 }
 
-fn open(dir: &Path, name: &str) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(dir.join(name))
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+}
+
+/// Locks this file, which is created if it does not exist, until what is returned is dropped. Other programs that lock it are kept out, and so is the rest
+/// of this one.
+///
+/// # Errors
+///
+/// [`TryLockError::WouldBlock`] if it is locked already, and another error if it cannot be opened or locked.
+pub fn lock_file(path: &Path) -> Result<File, TryLockError> {
+    let lock = open(path).map_err(TryLockError::Error)?;
+    lock.try_lock()?;
+    Ok(lock)
 }
 
 /// Locks that [`reserve`] took and [`lock`] has not taken over yet, by folder, each with the process that took it.
@@ -349,14 +361,12 @@ fn lock(dir: &Path) -> io::Result<File> {
     if let Some((_, lock)) = reserved.filter(|(of, _)| *of == process::id()) {
         return Ok(lock);
     }
-    let lock = open(dir, "lock")?;
-    lock.try_lock().map_err(|error| match error {
+    lock_file(&dir.join("lock")).map_err(|error| match error {
         TryLockError::WouldBlock => {
             io::Error::other("another program uses it; give each a folder of its own")
         }
         TryLockError::Error(error) => error,
-    })?;
-    Ok(lock)
+    })
 }
 
 /// Finds the header at `offset`, or the next valid one if that is damaged, and its position. The file is then

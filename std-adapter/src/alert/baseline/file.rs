@@ -119,7 +119,7 @@ impl<'b> Left<'b> {
         let (values, levels) = (self.values(KEPT)?, self.values(DAY)?);
         let mut baseline = Baseline { values, levels, quarter, usual: None };
         baseline.find();
-        Some((of, Labels::new(labels), baseline))
+        Some((of, Labels::new(labels).without_version(), baseline))
     }
 }
 

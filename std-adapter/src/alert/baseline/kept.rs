@@ -52,7 +52,9 @@ impl Baselines {
             Some(series) => series,
             None => self.all.entry(Arc::clone(of)).or_default(),
         };
-        let baseline = match series.get_mut(labels) {
+        // A new version of the program knows what was usual before.
+        let labels = labels.without_version();
+        let baseline = match series.get_mut(&labels) {
             Some(baseline) => baseline,
             None if self.len >= MOST => {
                 self.refused += 1;
@@ -60,7 +62,7 @@ impl Baselines {
             }
             None => {
                 self.len += 1;
-                series.entry(labels.clone()).or_insert_with(|| Baseline::new(now.div_euclid(QUARTER)))
+                series.entry(labels).or_insert_with(|| Baseline::new(now.div_euclid(QUARTER)))
             }
         };
         self.is_new |= baseline.quarter != now.div_euclid(QUARTER);

@@ -7,6 +7,7 @@ use super::functions::Function;
 use super::over_time::OverTime;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How old a value may be that is there at an offset, in milliseconds, as in Prometheus.
 pub(super) const LOOKBACK: i64 = 300_000;
@@ -182,6 +183,17 @@ impl Plan {
     /// Whether the samples of a node are kept for the next evaluation.
     pub(super) fn is_shaped(&self, node: NodeId) -> bool {
         self.shaped[node]
+    }
+
+    /// The shortest range over which a node computes something; `None` if there is none.
+    pub(in super::super) fn shortest_range_of(&self, node: NodeId) -> Option<Duration> {
+        let mut shortest = None;
+        self.walk(node, &mut |node| {
+            if let Node::OverTime { range, .. } = node {
+                shortest = Some(shortest.map_or(*range, |shortest: i64| shortest.min(*range)));
+            }
+        });
+        shortest.map(|range| Duration::from_millis(range.unsigned_abs()))
     }
 
     /// The longest range that a node looks at, in milliseconds.

@@ -36,7 +36,7 @@ impl Notifier for RunCommand {
             ("ALERT_NAMES", names.join(" ")),
             ("ALERT_COUNT", notice.alerts.len().to_string()),
         ];
-        let body = webhook::body(notice, &self.service);
+        let body = webhook::body(notice, &self.service, usize::MAX);
         command::run(&self.program, &self.arguments, &variables, &body, deadline)
     }
 }

@@ -14,7 +14,7 @@ const HEADING: usize = 150;
 const TEXT: usize = 2900;
 
 /// Posts notices to a channel of Slack by an [incoming webhook](https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks): a heading, a
-/// block for each alert with its texts and labels, and a red or green line beside them. The address is a secret: messages show no more than its host.
+/// block for each alert with its texts and labels, and a red or green line beside them. The address is a secret: messages show no more than its host and port.
 #[derive(Clone, Debug)]
 pub struct Slack {
     post: Post,

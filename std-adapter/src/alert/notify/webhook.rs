@@ -14,7 +14,7 @@ use throughline_export::{Deadline, ExportError, PushUrlError};
 /// that what takes those takes these too. Beside its keys an alert has `value` and what the page of alerts says about decisions, and the notice has `explanation`, `root` and `waited`. Addresses that are not public are refused unless they are
 /// [allowed](Webhook::allow_private).
 ///
-/// The URL is taken for a secret: messages show no more than its host.
+/// The URL is taken for a secret: messages show no more than its host and port.
 ///
 /// With a [secret](Webhook::secret) each request has the headers `X-Throughline-Timestamp`, in seconds since 1970, and `X-Throughline-Signature`:
 /// `sha256=` and the hexadecimal HMAC-SHA256 of the timestamp, a dot, and the body. A receiver should refuse old timestamps.
@@ -22,7 +22,11 @@ use throughline_export::{Deadline, ExportError, PushUrlError};
 pub struct Webhook {
     post: SignedPost,
     service: String,
+    max_alerts: usize,
 }
+
+/// Most alerts of a notice, about half a megabyte.
+const MAX_ALERTS: usize = 1000;
 
 impl Webhook {
     /// Posts to this URL.
@@ -32,7 +36,7 @@ impl Webhook {
     /// It is no URL.
     pub fn new(url: &str, service: impl Into<String>) -> Result<Webhook, PushUrlError> {
         let post = SignedPost::new(WHAT, url, "https://example.org/alerts")?;
-        Ok(Webhook { post, service: service.into() })
+        Ok(Webhook { post, service: service.into(), max_alerts: MAX_ALERTS })
     }
 
     /// Trusts a receiver whose certificate is signed by an authority in this PEM file, instead of by one in Mozilla's list. Which addresses are taken stays as
@@ -57,6 +61,13 @@ impl Webhook {
         Webhook { post: self.post.header(name, value), ..self }
     }
 
+    /// Sends at most so many alerts of a notice, those that fire first, and in `truncatedAlerts` how many it leaves out. The default is 1000. Each has some
+    /// 500 bytes.
+    #[must_use]
+    pub fn max_alerts(self, alerts: usize) -> Webhook {
+        Webhook { max_alerts: alerts, ..self }
+    }
+
     /// Takes addresses that are not public too, such as those of a cluster.
     #[must_use]
     pub fn allow_private(self) -> Webhook {
@@ -66,24 +77,25 @@ impl Webhook {
 
 impl Notifier for Webhook {
     fn notify(&mut self, notice: &Notice, deadline: &Deadline) -> Result<(), ExportError> {
-        let body = body(notice, &self.service);
+        let body = body(notice, &self.service, self.max_alerts);
         let seconds = u64::try_from(unix_ms(notice.time) / 1000).unwrap_or_default();
         self.post.send(&body, seconds, deadline)
     }
 }
 
-/// A notice as JSON.
-pub(super) fn body(notice: &Notice, service: &str) -> String {
-    let alerts: Vec<String> = notice.alerts.iter().map(alert).collect();
+/// A notice as JSON, with at most so many alerts.
+pub(super) fn body(notice: &Notice, service: &str, most: usize) -> String {
+    let alerts: Vec<String> = notice.alerts.iter().take(most).map(alert).collect();
     let common = |pairs: fn(&Alert) -> Vec<(String, String)>| {
         let mut shared = notice.alerts.first().map(pairs).unwrap_or_default();
         shared.retain(|pair| notice.alerts.iter().all(|alert| pairs(alert).contains(pair)));
         labels(&Labels::new(shared))
     };
     format!(
-        "{{\"version\":\"4\",\"groupKey\":{},\"truncatedAlerts\":0,\"status\":\"{}\",\"receiver\":{},\"service\":{},\"groupLabels\":{},\
+        "{{\"version\":\"4\",\"groupKey\":{},\"truncatedAlerts\":{},\"status\":\"{}\",\"receiver\":{},\"service\":{},\"groupLabels\":{},\
          \"commonLabels\":{},\"commonAnnotations\":{},\"externalURL\":\"\",\"explanation\":{},\"root\":{},\"waited\":{},\"alerts\":[{}]}}",
         json(&format!("{}:{}", notice.receiver, notice.group)),
+        notice.alerts.len() - alerts.len(),
         notice.state().as_str(),
         json(&notice.receiver),
         json(service),

@@ -8,9 +8,11 @@ mod template;
 pub(super) use mute::MuteInterval;
 pub(super) use template::{Scope, Template, short, show};
 
-use super::language::{NodeId, Plan};
-use super::{Labels, Matcher};
+use super::language::{NodeId, Plan, show_duration};
+use super::{Labels, Matcher, Silence};
 use crate::config::node::Language;
+use crate::config::reload::{Written, written};
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,10 +45,17 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Default)]
 pub struct Rules {
+    /// What messages call the file.
+    file: PathBuf,
+    /// Number of rules in the file, those that are off too.
+    written: usize,
     pub(super) plan: Plan,
     pub(super) rules: Vec<Rule>,
     pub(super) inhibitions: Vec<Inhibition>,
     pub(super) mutes: Vec<MuteInterval>,
+    pub(super) silences: Vec<Silence>,
+    /// The file that was read, as it was then.
+    pub(super) source: Option<(PathBuf, Option<Written>)>,
 }
 
 /// A rule.
@@ -104,6 +113,18 @@ impl Dependency {
     }
 }
 
+impl Rule {
+    /// Whether its alerts may have these labels: those that it gives to all of them are the same.
+    pub(super) fn may_give(&self, labels: &Labels) -> bool {
+        let mut last: HashMap<&str, &Template> = HashMap::new();
+        last.extend(self.labels.iter().map(|(name, template)| (&**name, template)));
+        let fits = |(name, template): (&str, &Template)| {
+            template.is_filled() || labels.get(name).unwrap_or_default() == template.source()
+        };
+        last.into_iter().all(fits)
+    }
+}
+
 /// Alerts that say nothing new while others fire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inhibition {
@@ -142,15 +163,18 @@ impl Inhibition {
 }
 
 impl Rules {
-    /// Reads a file of rules: YAML, or TOML if its name ends in `.toml`. The build must have the feature of that language.
+    /// Reads a file of rules: YAML, or TOML if its name ends in `.toml`. The build must have the feature of that language. Its silences are read again when it
+    /// changes; all else holds until the next start.
     ///
     /// # Errors
     ///
     /// The file cannot be read, or everything that is wrong in it.
     pub fn load(path: impl AsRef<Path>) -> Result<Rules, RulesError> {
         let path = path.as_ref();
+        // A change while it is read is one for the next look.
+        let source = Some((path.to_owned(), written(path)));
         match std::fs::read_to_string(path) {
-            Ok(text) => Rules::parse(path, &text),
+            Ok(text) => Ok(Rules { source, ..Rules::parse(path, &text)? }),
             Err(error) => {
                 let text = format!("cannot be read: {error}; check the path and its permissions");
                 Err(RulesError { errors: vec![RuleError::whole(path, text)] })
@@ -171,6 +195,29 @@ impl Rules {
     /// The names of the alerts, in the order of the file.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().filter(|rule| rule.kind == Kind::Alert).map(|rule| &*rule.name)
+    }
+
+    /// Whether there is nothing, not even a rule that is off.
+    pub(super) fn is_bare(&self) -> bool {
+        self.written == 0
+    }
+
+    /// Finds rules with ranges that hold fewer than two values of a series that is looked at so often.
+    pub(super) fn check_ranges(&self, interval: Duration) -> Result<(), RulesError> {
+        let least = 2 * interval;
+        let error = |rule: &Rule| {
+            let range = self.plan.shortest_range_of(rule.root)?;
+            let text = format!(
+                "the range [{}] is less than twice the interval of {} at which rules are looked at; write [{}] or more, or look at them more often",
+                show_duration(range),
+                show_duration(interval),
+                show_duration(least)
+            );
+            let (file, rule_name) = (self.file.clone(), Some(rule.name.to_string()));
+            (range < least).then_some(RuleError { file, place: Some((rule.line, 1)), rule: rule_name, text })
+        };
+        let errors: Vec<RuleError> = self.rules.iter().filter_map(error).collect();
+        if errors.is_empty() { Ok(()) } else { Err(RulesError { errors }) }
     }
 
     /// Number of rules, recording rules among them.

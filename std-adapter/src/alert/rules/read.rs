@@ -2,6 +2,7 @@
 
 mod dependencies;
 mod mutes;
+mod silences;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +10,7 @@ use super::super::language::{Context, SyntaxError, duration, parse as parse_expr
 use super::super::matcher::Matcher;
 use super::{Inhibition, Kind, Rule, RuleError, Rules, RulesError, Template};
 use crate::config::node::{Data, Entry, Language, Node, parse_up_to};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,10 +44,15 @@ pub(super) fn read(file: &Path, text: &str, language: Language) -> Result<Rules,
         ..RuleError::whole(file, [problem.key, problem.text].join(" ").trim())
     });
     let (context, errors) = (Context::default(), of_syntax.collect());
-    let mut reader = Reader { file, text, rules: Rules::default(), context, errors, rule: None };
+    let rules = Rules { file: file.into(), ..Rules::default() };
+    let mut reader = Reader { file, text, rules, context, errors, rule: None, known: HashMap::new() };
     if reader.errors.is_empty() {
         reader.root(&root);
         reader.connect();
+    }
+    if reader.errors.is_empty() && reader.rules.is_bare() {
+        let none = "there are no rules; write `rules:` and a list, such as [{name: QueueGrows, condition: queue_depth > 100}]";
+        reader.errors.push(RuleError::whole(file, none));
     }
     if reader.errors.is_empty() { Ok(reader.rules) } else { Err(RulesError { errors: reader.errors }) }
 }
@@ -58,7 +65,12 @@ struct Reader<'r> {
     errors: Vec<RuleError>,
     /// The rule that is being read.
     rule: Option<String>,
+    /// The lines of rules, by what their alerts are told apart by.
+    known: HashMap<Identity, u32>,
 }
+
+/// Whether it is a recording rule, its name, and its labels as they are written.
+type Identity = (bool, Arc<str>, BTreeMap<Arc<str>, String>);
 
 /// What all rules of a group have in common.
 struct Group {
@@ -92,16 +104,19 @@ impl Reader<'_> {
                                 reader.mute_interval(node, entries);
                             });
                         }
+                        "silences" => {
+                            self.each(&entry.node, |reader, node, entries| reader.silence(node, entries))
+                        }
                         other => {
                             let text = format!(
-                                "`{other}` is no key here; write rules, groups, inhibit_rules or mute_time_intervals"
+                                "`{other}` is no key here; write rules, groups, inhibit_rules, mute_time_intervals or silences"
                             );
                             self.error((entry.line, 1), text);
                         }
                     }
                 }
             }
-            // A file without anything in it has no rules.
+            // A file without anything in it.
             Data::Null => {}
             other => {
                 let text =
@@ -167,6 +182,7 @@ impl Reader<'_> {
                 .find(|entry| entry.key == key || others.contains(&&*entry.key))
                 .map(|entry| &entry.node)
         };
+        self.rules.written += 1;
         let (name, record) = (of("name"), of("record"));
         let errors = self.errors.len();
         self.rule = name.or(record).and_then(|node| as_text(node).map(str::to_owned));
@@ -230,6 +246,14 @@ impl Reader<'_> {
             return;
         }
         let name: Arc<str> = name.into();
+        let written = labels.iter().map(|(label, value)| (Arc::clone(label), value.source().to_owned()));
+        let identity = (kind == Kind::Record, Arc::clone(&name), written.collect());
+        if let Some(line) = self.known.insert(identity, node.line) {
+            let text = format!(
+                "there is another rule of this name with the same labels in line {line}; give each its own name"
+            );
+            return self.error(place(node), text);
+        }
         if kind == Kind::Record {
             let fixed = labels.iter().map(|(label, value)| (Arc::clone(label), Arc::from(value.source())));
             let recorded = self.rules.plan.recorded(root, Arc::clone(&name), fixed.collect());

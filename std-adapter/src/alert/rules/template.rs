@@ -60,6 +60,11 @@ impl Template {
         Ok(Template { parts, source: source.into() })
     }
 
+    /// Whether it is filled in for each alert.
+    pub(super) fn is_filled(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Filled { .. }))
+    }
+
     /// As it was written.
     pub(in super::super) fn source(&self) -> &str {
         &self.source

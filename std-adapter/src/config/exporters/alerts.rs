@@ -32,6 +32,8 @@ pub(crate) fn alerts(config: &Config) -> Result<Option<AlertOptions>, Problems> 
     if let Some(interval) = time("alerts.interval") {
         options = options.interval(interval);
     }
+    let of_rules = if keys.said(RULES).is_some() { RULES } else { "alerts.interval" };
+    wrong.take(options.check().map_err(|error| keys.problem(of_rules, &error)));
     if let Some(path) = keys.said("alerts.path") {
         options = options.path(path.value.text());
     }
@@ -155,6 +157,9 @@ fn webhook(keys: &Keys<'_>) -> Result<Webhook, Problems> {
     let mut webhook = keys.trusting(CERTIFICATE, webhook, |it, path| it.ca_certificate(path))?;
     if keys.is("alerts.notification.webhook.allow_private") {
         webhook = webhook.allow_private();
+    }
+    if let Some(most) = keys.said("alerts.notification.webhook.max_alerts") {
+        webhook = webhook.max_alerts(most.value.size());
     }
     webhook = secret.into_iter().fold(webhook, Webhook::secret);
     let headers = keys.pairs("alerts.notification.webhook.headers");

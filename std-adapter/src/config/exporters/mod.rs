@@ -50,7 +50,7 @@ use secret::needed_secret;
 use secret::secret;
 
 use super::filter::Filters;
-use super::problem::{LoadError, Problem, Problems};
+use super::problem::{CANNOT, LoadError, Problem, Problems};
 use super::settings::{Setting, Settings};
 use super::value::Value;
 use super::{Config, LogBatches, Queue, keys};
@@ -220,7 +220,7 @@ impl<'a> Keys<'a> {
 
     /// Reports that the value of a key cannot be used, with the place that set it.
     pub(super) fn problem(&self, path: &str, error: &impl Fault) -> Problem {
-        let text = format!("cannot be used: {error}");
+        let text = format!("{CANNOT}{error}");
         let problem = match self.said(path) {
             Some(setting) => setting.problem(text),
             None => Problem::variable(path, text),

@@ -83,6 +83,9 @@ fn listener(
     }
     let place = ["observers.when", "observers.sequence", "observers.count", "observers.name"];
     let place = place.into_iter().find(|path| keys.said(path).is_some()).unwrap_or("observers.name");
+    if let Some(setting) = keys.said(place) {
+        it = it.written_at(&setting.origin);
+    }
     let mut wrong = Wrong::default();
     // The condition is looked at before the actions, whose problems are those of other keys.
     if let Some((key, error)) = it.fault() {

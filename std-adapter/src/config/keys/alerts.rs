@@ -7,6 +7,7 @@ use crate::config::value::Kind::{
 };
 
 const STARTS: Kind = Int { least: 0, most: 1000 };
+const ALERTS: Kind = Int { least: 1, most: 1_000_000 };
 const NOTICES: Kind = Int { least: 1, most: 100_000 };
 
 const fn key(path: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
@@ -27,7 +28,7 @@ pub(super) const KEYS: &[Key] = &[
         "alerts.state_file",
         Path,
         "",
-        "The file that keeps what is pending, fires and is silenced from one run to the next. Its folder must exist. Unless given, a restart forgets it.",
+        "The file that keeps what is pending, fires and is silenced from one run to the next. Its folder is created. One process per file: a second one says so and goes on without. Unless given, a restart forgets it.",
     )
     .example("/var/lib/shop/alerts.state"),
     key(
@@ -108,6 +109,12 @@ pub(super) const KEYS: &[Key] = &[
         Bool,
         "false",
         "Whether addresses are taken that are not public, such as those of a cluster.",
+    ),
+    key(
+        "alerts.notification.webhook.max_alerts",
+        ALERTS,
+        "1000",
+        "Most alerts of a notice, those that fire first. How many are left out is in its truncatedAlerts.",
     ),
     key("alerts.notification.alertmanager.url", Text, "", "The address of an Alertmanager, which groups and tells by itself.")
         .example("http://localhost:9093"),

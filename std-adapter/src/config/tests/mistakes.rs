@@ -355,6 +355,21 @@ fn all_that_is_wrong_with_alerts_is_told_at_once() {
     );
 }
 
+/// What a file that a key names holds does not follow from a mistake beside it.
+#[cfg(feature = "alerts")]
+#[test]
+fn a_missing_file_is_told_beside_an_unknown_key() {
+    let told = |text: &str| {
+        let config = of_text(text, Language::Toml, &[]);
+        config.check().unwrap_err().problems().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let both = told("[alerts]\nrules_file = '/none/rules.yaml'\nintervall = '5s'\n");
+    assert!(both.len() == 2 && both[0].contains("alerts.rules_file cannot be used: /none/"), "{both:#?}");
+    assert!(both[1].contains("alerts.intervall is not a key"), "{both:#?}");
+    // The key that is missing here may be meant by the other.
+    assert_eq!(told("[alerts]\nenabled = true\nrule_file = '/none/rules.yaml'\n").len(), 1);
+}
+
 #[cfg(feature = "health")]
 #[test]
 fn all_that_is_wrong_with_health_is_told_at_once() {

@@ -1,6 +1,7 @@
 //! The records of the last moments, in a file.
 
 use super::{Action, Match, Place};
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
@@ -41,23 +42,21 @@ impl Dump {
     }
 
     fn write(&self, found: &Match, place: &Place, deadline: &Deadline) -> Result<(), ExportError> {
-        let failed = |error: io::Error| {
-            let why = format!("records cannot be written into {}: {error}", self.folder.display());
-            ExportError::new(DropReason::WriteError, 1, why)
-        };
+        let failed = |error: io::Error| self.failed(DropReason::WriteError, error);
         std::fs::create_dir_all(&self.folder).map_err(failed)?;
         let prefix = format!("{}-", safe(&found.observer));
         let path = self.folder.join(format!("{prefix}{:020}{ENDING}", found.time_unix_ns));
-        let out = BufWriter::new(File::create(&path).map_err(failed)?);
-        let mut file = OtlpFile::new(out).signals(&[Signal::Traces, Signal::Logs]);
-        let spawn = |_: &str, _: Box<dyn FnOnce() + Send>| Err(io::Error::other("no threads here"));
-        file.begin(&Host::new(&place.resource, &spawn)).map_err(failed)?;
-        for chunk in place.recent.take() {
-            chunk.replay(&mut file);
-        }
-        file.finish(deadline).map_err(|error| ExportError::new(error.reason, 1, error.message))?;
-        drop(file);
+        write_records(&path, place, deadline).map_err(|(reason, why)| {
+            // A part of the records would pass for all of them.
+            let _ = std::fs::remove_file(&path);
+            self.failed(reason, why)
+        })?;
         self.thin_out(&prefix).map_err(failed)
+    }
+
+    fn failed(&self, reason: DropReason, why: impl Display) -> ExportError {
+        let why = format!("records cannot be written into {}: {why}", self.folder.display());
+        ExportError::new(reason, 1, why)
     }
 
     /// Removes the oldest files of an observer, so that as many are left as are to be kept.
@@ -69,6 +68,19 @@ impl Dump {
         let surplus = files.len().saturating_sub(self.files);
         files.iter().take(surplus).try_for_each(std::fs::remove_file)
     }
+}
+
+/// Writes the records of the last moments to a new file.
+fn write_records(path: &Path, place: &Place, deadline: &Deadline) -> Result<(), (DropReason, String)> {
+    let failed = |error: io::Error| (DropReason::WriteError, error.to_string());
+    let out = BufWriter::new(File::create(path).map_err(failed)?);
+    let mut file = OtlpFile::new(out).signals(&[Signal::Traces, Signal::Logs]);
+    let spawn = |_: &str, _: Box<dyn FnOnce() + Send>| Err(io::Error::other("no threads here"));
+    file.begin(&Host::new(&place.resource, &spawn)).map_err(failed)?;
+    for chunk in place.recent.take() {
+        chunk.replay(&mut file);
+    }
+    file.finish(deadline).map_err(|error| (error.reason, error.message))
 }
 
 /// Whether this is a file of the observer: its name and digits.

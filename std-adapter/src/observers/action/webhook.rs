@@ -7,7 +7,7 @@ use throughline_export::otlp::ConfigError;
 use throughline_export::{Deadline, ExportError, PushUrlError};
 
 /// Posts each match as JSON: [`Match::json`]. Addresses that are not public are refused unless they are [allowed](Webhook::allow_private). The URL is taken
-/// for a secret: messages show no more than its host.
+/// for a secret: messages show no more than its host and port.
 ///
 /// With a [secret](Webhook::secret) each request has the headers `X-Throughline-Timestamp`, in seconds since 1970, and `X-Throughline-Signature`:
 /// `sha256=` and the hexadecimal HMAC-SHA256 of the timestamp, a dot, and the body. A receiver should refuse old timestamps.

@@ -28,6 +28,10 @@ impl Parser<'_> {
             if let Some(node) = self.context.recorded.get(name) {
                 return Ok(Parsed { of: Of::Series(*node), at });
             }
+            if name == "threshold" {
+                let text = "the rule has no threshold; write threshold: and a number, or threshold{} for a metric of this name";
+                return Err(SyntaxError::new(at, text));
+            }
         } else if self.context.recorded.contains_key(name) {
             let text = format!(
                 "`{name}` is the result of a recording rule, which takes no braces and no range here"

@@ -131,7 +131,7 @@ fn clock(text: &str) -> Option<i64> {
 }
 
 /// The minutes of `+01:00`, `-05:30` or `Z`.
-fn offset(text: &str) -> Option<i64> {
+pub(super) fn offset(text: &str) -> Option<i64> {
     let (sign, rest) = match (text.strip_prefix('+'), text.strip_prefix('-')) {
         (Some(rest), _) => (1, rest),
         (_, Some(rest)) => (-1, rest),
@@ -157,6 +157,7 @@ mod tests {
         let rules = Rules::parse(
             "r.yaml",
             r#"
+rules: [{name: A, condition: a > 1}]
 mute_time_intervals:
   - {name: weekend, weekdays: ["saturday:sunday"]}
   - {name: backup, weekdays: [monday:friday], times: [{start_time: "22:30", end_time: "01:00"}], matchers: [team=db]}

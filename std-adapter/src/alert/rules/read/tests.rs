@@ -33,7 +33,7 @@ fn errors_name_file_line_column_and_rule() {
         ("- {name: A}", "rule A: the rule has no condition"),
         (
             "rule: []",
-            "r.yaml:1:1: `rule` is no key here; write rules, groups, inhibit_rules or mute_time_intervals",
+            "r.yaml:1:1: `rule` is no key here; write rules, groups, inhibit_rules, mute_time_intervals or silences",
         ),
         ("rules: {}", "r.yaml:1:8: this is a section, not a list"),
         (
@@ -41,12 +41,36 @@ fn errors_name_file_line_column_and_rule() {
             "an inhibition needs source_matchers and target_matchers",
         ),
         ("rules: [", "r.yaml:2:1: is not YAML: "),
+        ("", "r.yaml: there are no rules; write `rules:` and a list, such as"),
+        ("rules: []", "r.yaml: there are no rules; "),
+        ("groups: [{name: g}]", "r.yaml: there are no rules; "),
+        (
+            "- {name: A, condition: up < threshold}",
+            "r.yaml:1:29: rule A: the rule has no threshold; write threshold: and a number, or threshold{} for a metric",
+        ),
+        (
+            "- {name: A, condition: up == 0}\n- {name: A, condition: down == 0}",
+            "r.yaml:2:3: rule A: there is another rule of this name with the same labels in line 1; give each its own name",
+        ),
+        (
+            "- {record: a, condition: up}\n- {record: a, condition: down}\n- {name: A, condition: a > 0}",
+            "r.yaml:2:3: rule a: there is another rule of this name",
+        ),
     ] {
         let told = errors(text);
         assert!(told.contains(expected), "{text}\n{told}");
     }
     let both = errors("- {name: A, condition: 1}\n- {name: B, condition: 2}");
     assert_eq!(both.lines().count(), 2, "{both}");
+}
+
+#[test]
+fn rules_of_one_name_with_other_labels_are_no_mistake() {
+    let text = "- {name: Hot, condition: t > 80, severity: warning}\n- {name: Hot, condition: t > 90, severity: critical}";
+    assert_eq!(errors(text), "");
+    // Rules may be off for a time, and a metric may have any name.
+    assert_eq!(errors("- {name: A, condition: up == 0, enabled: false}"), "");
+    assert_eq!(errors("- {name: A, condition: 'threshold{} > 3'}"), "");
 }
 
 #[test]
