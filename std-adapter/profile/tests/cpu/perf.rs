@@ -76,11 +76,13 @@ impl Perf {
         let mut answer = Vec::new();
         while !answer.windows(4).any(|it| it == b"ack\n") {
             let mut more = [0; 16];
+            // Asked before the answer is read, because it answers `stop` and ends.
+            let has_ended = self.child.try_wait().unwrap().is_some();
             match self.answers.read(&mut more) {
                 Ok(read) => answer.extend_from_slice(&more[..read]),
                 Err(error) => {
                     assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
-                    assert!(self.child.try_wait().unwrap().is_none(), "perf record has ended");
+                    assert!(!has_ended, "perf record has ended");
                     std::thread::sleep(MS);
                 }
             }
