@@ -6,6 +6,7 @@ mod collector;
 mod features;
 mod lanes;
 mod miri;
+mod on_request;
 mod report;
 mod steps;
 
@@ -17,8 +18,9 @@ use anyhow::{Result, bail};
 use lexopt::Arg::{Long, Short};
 use lexopt::ValueExt;
 
+pub use self::on_request::ON_REQUEST;
 pub use self::report::{Entry, Verdict, table};
-pub use self::steps::{ON_REQUEST, STEPS};
+pub use self::steps::STEPS;
 pub(crate) use self::steps::{workspace_build, workspace_tests};
 use crate::process::seconds;
 

@@ -5,25 +5,30 @@
 
 #[path = "support/logs.rs"]
 mod logs;
+#[cfg(feature = "admin")]
+#[path = "https/pages.rs"]
+mod pages;
 #[cfg(feature = "prometheus")]
 #[path = "support/points.rs"]
 mod points;
 #[path = "support/spans.rs"]
 mod spans;
+#[path = "https/syslog.rs"]
+mod syslog;
 
 use logs::log;
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, SystemTime};
 use throughline::Level;
 use throughline_export::ledger::DropReason;
-use throughline_export::log::{Elastic, Loki, Syslog};
+use throughline_export::log::{Elastic, Loki};
 use throughline_export::otlp::{Client, ClientConfig, ConfigError, SendError, Signal};
 use throughline_export::profiles::ProfileClient;
 #[cfg(feature = "prometheus")]
@@ -327,212 +332,4 @@ fn the_systems_authorities_are_those_of_the_file_that_the_environment_names() {
     };
     let config = config(port.parse().unwrap()).system_roots().unwrap();
     Client::new(config).send(Signal::Traces, b"spans").unwrap();
-}
-
-/// The end of a connection that the sender announced.
-const CLOSED: &str = "closed";
-
-/// Waits until the peer's system has all that was sent. On a busy machine that may be later than the end of a write, even on loopback.
-fn wait_until_received(stream: &TcpStream) {
-    #[cfg(target_os = "linux")]
-    loop {
-        let mut left: libc::c_int = 0;
-        // SAFETY: the socket is open, and the number is written into a local of this type.
-        let asked =
-            unsafe { libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(stream), libc::TIOCOUTQ, &mut left) };
-        if asked != 0 || left == 0 {
-            return;
-        }
-        std::thread::yield_now();
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = stream;
-}
-
-/// Listens for syslog messages over TLS as 127.0.0.1, and passes on each message of each connection, and
-/// [`CLOSED`] where the sender says that none follows. A connection is closed after `most` messages.
-fn syslog_receiver(authority: &CertifiedIssuer<'static, KeyPair>, most: usize) -> (u16, Receiver<String>) {
-    let config = server_config("127.0.0.1", authority, None);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (messages, received) = channel();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
-            let mut reader = BufReader::new(rustls::StreamOwned::new(connection, stream));
-            for n in 1..=most {
-                // Each message comes after its length and a space (RFC 5425).
-                let mut length = Vec::new();
-                match reader.read_until(b' ', &mut length) {
-                    Ok(0) => {
-                        let _ = messages.send(CLOSED.into());
-                        break;
-                    }
-                    // An end without notice may be an attacker's.
-                    Err(_) => break,
-                    Ok(_) => {}
-                }
-                let length = std::str::from_utf8(&length).unwrap().trim().parse().unwrap();
-                let mut message = vec![0; length];
-                reader.read_exact(&mut message).unwrap();
-                // The sender must find the connection closed when the test goes on.
-                if n == most {
-                    reader.get_mut().conn.send_close_notify();
-                    let _ = reader.get_mut().flush();
-                    wait_until_received(&reader.get_ref().sock);
-                }
-                let _ = messages.send(String::from_utf8(message).unwrap());
-            }
-        }
-    });
-    (port, received)
-}
-
-#[test]
-fn syslog_messages_go_over_tls_in_octets_that_are_counted() {
-    let authority = authority();
-    let file = File::new("syslog-ca.pem", &authority.pem());
-    let (port, received) = syslog_receiver(&authority, 2);
-    let target = format!("tls://127.0.0.1:{port}");
-    let mut syslog = Syslog::new(target.parse().unwrap(), "shop").ca_certificate(&file.0).unwrap();
-    let deadline = Deadline::within(Duration::from_secs(30));
-    let next = || received.recv_timeout(Duration::from_secs(30)).unwrap();
-    for round in 0..2 {
-        // The receiver closes the connection after two messages; the third goes over a new one.
-        let message = format!("größe {round}\nforged");
-        syslog.log(&log(Level::Info, &message, &[]));
-        syslog.log(&log(Level::Info, "second", &[]));
-        syslog.flush(&deadline).unwrap();
-        let first = next();
-        assert!(
-            first.starts_with("<134>1 ") && first.ends_with(&format!("größe {round}\\nforged")),
-            "{first}"
-        );
-        assert!(next().ends_with("second"));
-        assert_eq!(syslog.held(), 0);
-    }
-
-    // Without the authority, nothing is sent, and the message says what to do.
-    let mut syslog = Syslog::new(target.parse().unwrap(), "shop");
-    syslog.log(&log(Level::Info, "secret", &[]));
-    let error = syslog.flush(&deadline).unwrap_err().message;
-    assert!(error.contains("UnknownIssuer") && error.contains("ca_certificate"), "{error}");
-    assert_eq!(syslog.held(), 1);
-    let missing = Syslog::new(target.parse().unwrap(), "shop").ca_certificate("/none/ca.pem").unwrap_err();
-    assert!(missing.to_string().contains("`/none/ca.pem` cannot be used"), "{missing}");
-}
-
-#[test]
-fn the_last_syslog_message_over_tls_is_followed_by_a_notice_of_the_end() {
-    let authority = authority();
-    let file = File::new("syslog-end-ca.pem", &authority.pem());
-    let (port, received) = syslog_receiver(&authority, usize::MAX);
-    let target = format!("tls://127.0.0.1:{port}");
-    let mut syslog = Syslog::new(target.parse().unwrap(), "shop").ca_certificate(&file.0).unwrap();
-    syslog.log(&log(Level::Info, "last", &[]));
-    syslog.finish(&Deadline::within(Duration::from_secs(30))).unwrap();
-    assert!(received.recv().unwrap().ends_with("last"));
-    assert_eq!(received.recv_timeout(Duration::from_secs(30)).unwrap(), CLOSED);
-}
-
-#[cfg(feature = "admin")]
-#[test]
-fn pages_are_served_over_https() {
-    use std::net::TcpStream;
-    use throughline_export::admin::{AdminError, AdminOptions, AdminServer, Response, Route};
-
-    let authority = authority();
-    let key = KeyPair::generate().unwrap();
-    let certificate =
-        CertificateParams::new(["localhost".into()]).unwrap().signed_by(&key, &authority).unwrap();
-    let (chain, key) =
-        (File::new("page.pem", &certificate.pem()), File::new("page.key", &key.serialize_pem()));
-    let options = AdminOptions::default().port(0).connections(2).tls(&chain.0, &key.0).unwrap();
-    let server = AdminServer::bind(&options).unwrap();
-    // More than the buffers of TLS and of the system take.
-    let page = "0123456789abcdef".repeat(1 << 20);
-    let expected = page.clone();
-    server.route(Route::new("/page", move |_| Response::text(200, page.clone())));
-    let spawn = |_: &str, run: Box<dyn FnOnce() + Send>| {
-        std::thread::spawn(run);
-        Ok(())
-    };
-    server.start(&spawn).unwrap();
-
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from(authority.der().to_vec())).unwrap();
-    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = Arc::new(config.unwrap().with_root_certificates(roots).with_no_client_auth());
-    let connect = || TcpStream::connect(server.address()).unwrap();
-    let get = |path: &str| {
-        let session = rustls::ClientConnection::new(Arc::clone(&config), "localhost".try_into().unwrap());
-        let mut stream = rustls::StreamOwned::new(session.unwrap(), connect());
-        // Sent in two parts, which the server reads as they come.
-        stream.write_all(format!("GET {path} HTTP/1.1\r\n").as_bytes()).unwrap();
-        stream.flush().unwrap();
-        stream.write_all(b"Host: localhost\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        // It ends as TLS wants it: otherwise this is an error.
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    };
-    // Clients that do not begin a handshake, or send something else, delay nobody.
-    let (_silent, mut plain) = (connect(), connect());
-    plain.write_all(b"GET /page HTTP/1.1\r\n\r\n").unwrap();
-    let answer = get("/page");
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"));
-    assert!(answer.ends_with(&expected), "{}", answer.len());
-    assert!(get("/other").starts_with("HTTP/1.1 404 "));
-    let mut refused = Vec::new();
-    let _ = plain.read_to_end(&mut refused);
-    assert!(!refused.starts_with(b"HTTP"));
-
-    let wrong = |chain: &File, key: &File| match AdminOptions::default().tls(&chain.0, &key.0) {
-        Err(AdminError::Certificate { path, .. }) => path,
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(wrong(&key, &key), key.0.display().to_string());
-    assert_eq!(wrong(&chain, &chain), chain.0.display().to_string());
-}
-
-#[cfg(feature = "admin")]
-#[test]
-fn a_client_that_does_not_end_its_handshake_is_cut_off() {
-    use std::net::TcpStream;
-    use throughline_export::admin::{AdminOptions, AdminServer};
-
-    let authority = authority();
-    let key = KeyPair::generate().unwrap();
-    let certificate =
-        CertificateParams::new(["localhost".into()]).unwrap().signed_by(&key, &authority).unwrap();
-    let (chain, key) =
-        (File::new("slow.pem", &certificate.pem()), File::new("slow.key", &key.serialize_pem()));
-    let short = Duration::from_millis(300);
-    let options = AdminOptions::default().port(0).timeouts(short, short).tls(&chain.0, &key.0).unwrap();
-    let server = AdminServer::bind(&options).unwrap();
-    let spawn = |_: &str, run: Box<dyn FnOnce() + Send>| {
-        std::thread::spawn(run);
-        Ok(())
-    };
-    server.start(&spawn).unwrap();
-
-    let connect = || {
-        let stream = TcpStream::connect(server.address()).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        stream
-    };
-    // One says nothing. The other begins a handshake of 16 KiB, and sends a byte of it now and then.
-    let (mut silent, mut slow) = (connect(), connect());
-    slow.write_all(&[0x16, 0x03, 0x01, 0x3f, 0xff]).unwrap();
-    slow.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-    let is_waiting = |error: &std::io::Error| {
-        matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
-    };
-    let sent = (0..5_000).take_while(|_| {
-        slow.write_all(&[0]).is_ok() && slow.read(&mut [0; 64]).is_err_and(|error| is_waiting(&error))
-    });
-    assert!(sent.count() < 5_000, "it was never cut off");
-    let ended = silent.read_to_end(&mut Vec::new());
-    assert!(!ended.is_err_and(|error| is_waiting(&error)), "it was never cut off");
 }
