@@ -3,7 +3,6 @@
 #![cfg(not(any(feature = "grpc", feature = "zstd", feature = "tls", feature = "prometheus")))]
 
 use super::{assert_committed, errors, of_text, warnings};
-use crate::config::environment;
 use crate::config::node::Language;
 use std::fmt::Write;
 
