@@ -200,6 +200,6 @@ mod tests {
             over_seconds: 30.0,
         };
         assert_eq!(in_time(&forecast(Some(0.0), None)), "at a time that cannot be told yet");
-        assert_eq!(in_time(&forecast(Some(60.0), None)), "in 1 m 6 s (90 %: 1 m 0 s to never)");
+        assert_eq!(in_time(&forecast(Some(60.0), None)), "in 66.0 s (90 %: 60.0 s to never)");
     }
 }
