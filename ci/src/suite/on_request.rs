@@ -27,13 +27,7 @@ pub const ON_REQUEST: &[Step] = &[
         folder: Own,
         run: threes_of_features,
     },
-    Step { name: "docs", about: "documentation without dead links", folder: Shared, run: docs },
-    Step {
-        name: "small",
-        about: "the exporters without any feature, and errors of a small build",
-        folder: Shared,
-        run: small,
-    },
+    Step { name: "small", about: "the exporters without any feature", folder: Shared, run: small },
     Step {
         name: "systems",
         about: "lints of the server's crates for Windows and macOS",
@@ -86,30 +80,8 @@ pub const ON_REQUEST: &[Step] = &[
 /// How long the fuzz targets run in the suite; `cargo xtask fuzz` runs them for longer.
 const FUZZ_SMOKE_SECONDS: u32 = 30;
 
-fn docs() -> Result<Done> {
-    let libraries = [
-        "throughline",
-        "throughline-macros",
-        "throughline-embedded",
-        "throughline-std",
-        "throughline-export",
-        "throughline-decode",
-        "throughline-profile",
-    ];
-    all(&[Cmd::cargo()
-        .args(["doc", "--no-deps"])
-        .args(libraries.iter().flat_map(|package| ["-p", package]))
-        .args(["--features", &features::all()])
-        .env("RUSTDOCFLAGS", "-D warnings")])
-}
-
 fn small() -> Result<Done> {
-    let test = |args: &[&str]| Cmd::cargo_test().args(args.iter().copied());
-    all(&[
-        test(&["-p", "throughline-export", "--lib", "--test", "client"]),
-        // The texts of errors, some of which name features that are not built in.
-        test(&["-p", "throughline-std", "--features", "yaml", "--lib", "table_tests::errors"]),
-    ])
+    all(&[Cmd::cargo_test().args(["-p", "throughline-export", "--lib", "--test", "client"])])
 }
 
 fn threes_of_features() -> Result<Done> {

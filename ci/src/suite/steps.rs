@@ -44,6 +44,7 @@ pub const STEPS: &[Step] = &[
         folder: Own,
         run: none_and_all,
     },
+    Step { name: "docs", about: "documentation without dead links", folder: Shared, run: docs },
     Step {
         name: "unit-32",
         about: "tests with 32-bit words: of the device's half, and of signal handlers",
@@ -58,7 +59,7 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "features",
-        about: "the core with all of its features and with none",
+        about: "the core with all of its features and with none, errors of a small build",
         folder: Shared,
         run: features,
     },
@@ -130,6 +131,23 @@ fn clippy() -> Result<Done> {
             .env("CARGO_TARGET_DIR", workspace::target_dir().join("firmware-lints"))
     }));
     all(&commands)
+}
+
+fn docs() -> Result<Done> {
+    let libraries = [
+        "throughline",
+        "throughline-macros",
+        "throughline-embedded",
+        "throughline-std",
+        "throughline-export",
+        "throughline-decode",
+        "throughline-profile",
+    ];
+    all(&[Cmd::cargo()
+        .args(["doc", "--no-deps"])
+        .args(libraries.iter().flat_map(|package| ["-p", package]))
+        .args(["--features", &features::all()])
+        .env("RUSTDOCFLAGS", "-D warnings")])
 }
 
 fn public_items() -> Result<Done> {
@@ -210,7 +228,13 @@ fn bench_smoke() -> Result<Done> {
 
 fn features() -> Result<Done> {
     let core = Cmd::cargo_test().args(["-p", "throughline"]);
-    all(&[core.clone().arg("--all-features"), core.arg("--no-default-features")])
+    // The texts of errors, some of which name features that are not built in.
+    let errors = ["-p", "throughline-std", "--features", "yaml", "--lib", "table_tests::errors"];
+    all(&[
+        core.clone().arg("--all-features"),
+        core.arg("--no-default-features"),
+        Cmd::cargo_test().args(errors),
+    ])
 }
 
 fn none_and_all() -> Result<Done> {

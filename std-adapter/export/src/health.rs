@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const QUIET: Duration = Duration::from_secs(30);
 
 /// A set of failures, one bit each. An exporter with several lanes uses two bits per lane: the lower one for failures of
-/// delivery, and the upper one while records come faster than they are delivered. The bits of failures shifted by [`SPOOLS`] are those of spools that cannot
+/// delivery, and the upper one while records come faster than they are delivered. The bits of failures shifted by 32 are those of spools that cannot
 /// be written.
 pub type Trouble = u64;
 
