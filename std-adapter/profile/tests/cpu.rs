@@ -205,7 +205,7 @@ fn a_profiler_counts_its_own_signals_only() {
         // The thread begins after the profiler, with what an earlier thread of an earlier profiler has left.
         let work = std::thread::spawn(|| {
             throughline_profile::adapter::begin_thread();
-            use_cpu(60 * MS);
+            use_cpu(500 * MS);
             throughline_profile::adapter::end_thread();
         });
         work.join().unwrap();
@@ -238,9 +238,9 @@ fn deep_stacks_are_whole_and_inlined_functions_have_their_names() {
     let work = std::thread::Builder::new().name("deep".into()).stack_size(8 << 20);
     let work = work.spawn(|| {
         throughline_profile::adapter::begin_thread();
-        recursive(400, 200 * MS);
-        recursive(700, 200 * MS);
-        caller_of_an_inlined_function(100 * MS);
+        recursive(400, 400 * MS);
+        recursive(700, 400 * MS);
+        caller_of_an_inlined_function(500 * MS);
     });
     work.unwrap().join().unwrap();
     let profile = profiler.stop().of_thread("deep");
@@ -338,7 +338,7 @@ fn signals_that_are_not_of_our_timers_reach_the_handler_that_was_there() {
         // SAFETY: sends a signal to this thread.
         assert_eq!(unsafe { libc::raise(libc::SIGPROF) }, 0);
     }
-    use_cpu(100 * MS);
+    use_cpu(500 * MS);
     let profile = profiler.stop();
     assert_eq!(GOT.load(Ordering::Relaxed), 3);
     assert!(profile.samples() > 0);
