@@ -136,20 +136,25 @@ fn perf_record_finds_the_same_shares_in_the_same_run() {
     record();
     let (sender, thread) = mpsc::channel();
     let (go, wait) = mpsc::channel();
+    let (told, done) = mpsc::channel();
     let work = std::thread::Builder::new().name("split".into()).spawn(move || {
         // SAFETY: asks the system for a number.
         sender.send(unsafe { libc::gettid() }).unwrap();
         wait.recv().unwrap();
         throughline_profile::adapter::begin_thread();
-        split(4000 * MS, thread_cpu)
+        told.send(split(4000 * MS, thread_cpu)).unwrap();
+        // perf ends with the thread, and could not be asked any more.
+        wait.recv().unwrap();
     });
     let mut perf = Perf::attach(thread.recv().unwrap());
     perf.tell("enable");
     let profiler = CpuProfiler::start(CpuOptions::default().frequency(499)).unwrap();
     go.send(()).unwrap();
-    let Split { used, .. } = work.unwrap().join().unwrap();
+    let Split { used, .. } = done.recv().unwrap();
     let profile = profiler.stop().of_thread("split");
     let stacks = perf.stacks();
+    go.send(()).unwrap();
+    work.unwrap().join().unwrap();
 
     let samples = profile.samples();
     let report = profile.symbolize();
