@@ -1,5 +1,12 @@
 //! `cargo xtask dashboards`: the dashboards and rules of `examples/deploy`, made from one list of panels.
 
+/// Selects the outcomes of records that are a loss. A test of the ledger compares what comes of it with its reasons.
+macro_rules! lost {
+    () => {
+        "outcome!~\"output|absorbed|sampled_out|rate_limited|no_exporter|silenced|inhibited|deploying|restarting|muted|flapping\""
+    };
+}
+
 pub mod alerts;
 pub mod boards;
 pub mod grafana;

@@ -35,7 +35,7 @@ pub const ALL: &[Group] = &[
             },
             Rule::Record {
                 name: "job:throughline_records_lost:rate5m",
-                expr: "sum by (job) (rate(throughline_records_total{outcome!~\"output|absorbed|sampled_out|rate_limited|no_exporter|silenced|inhibited|deploying|restarting|muted|flapping\"}[5m]))",
+                expr: concat!("sum by (job) (rate(throughline_records_total{", lost!(), "}[5m]))"),
             },
         ],
     },
@@ -122,9 +122,9 @@ pub const ALL: &[Group] = &[
             Rule::Alert(Alert {
                 name: "TelemetryLost",
                 // A series begins when something is lost for the first time, and `increase` does not see that beginning.
-                expr: "sum by (job, hop, outcome) (increase(throughline_records_total{outcome!~\"output|absorbed|sampled_out|rate_limited|no_exporter|silenced|inhibited|deploying|restarting|muted|flapping\", hop!~\"device|link|decoder|traces\"}[10m])) > 0
-                    or sum by (job, hop, outcome) (throughline_records_total{outcome!~\"output|absorbed|sampled_out|rate_limited|no_exporter|silenced|inhibited|deploying|restarting|muted|flapping\", hop!~\"device|link|decoder|traces\"}
-                        unless throughline_records_total offset 10m) > 0",
+                expr: concat!("sum by (job, hop, outcome) (increase(throughline_records_total{", lost!(), ", hop!~\"device|link|decoder|traces\"}[10m])) > 0
+                    or sum by (job, hop, outcome) (throughline_records_total{", lost!(), ", hop!~\"device|link|decoder|traces\"}
+                        unless throughline_records_total offset 10m) > 0"),
                 lasts: "1m",
                 severity: "warning",
                 summary: "{{ $labels.job }} has lost {{ $value | humanize }} records within ten minutes at {{ $labels.hop }}: {{ $labels.outcome }}",

@@ -161,16 +161,16 @@ fn unit() -> Result<Done> {
 
 /// Tests of the workspace with [`features::all`]. Every step uses the same command, so that only the first one builds.
 pub(crate) fn workspace_tests(args: &[&str]) -> Cmd {
-    let tests = linted(Cmd::cargo_test()).args(["--workspace", "--features", &features::all()]);
     // Tests of the host tool want to know it.
-    tests.args(args.iter().copied()).env("XTASK_ALL_FEATURES", "1")
+    workspace(Cmd::cargo_test()).args(args.iter().copied()).env("XTASK_ALL_FEATURES", "1")
 }
 
-/// A build by Clippy's compiler, with lints as errors. `cargo clippy` would analyse all dependencies a second time, without
-/// using what the tests build: three minutes of two cores. What Clippy's compiler builds is kept apart from what `cargo test`
-/// builds.
-fn linted(cmd: Cmd) -> Cmd {
+/// Has a command of cargo build the workspace with [`features::all`] by Clippy's compiler, with lints as errors. `cargo clippy`
+/// would analyse all dependencies a second time, without using what the tests build: 207 s of CPU, and not 21. What Clippy's
+/// compiler builds is kept apart from what `cargo test` builds.
+fn workspace(cmd: Cmd) -> Cmd {
     cmd.args(["--config", "build.rustc-workspace-wrapper=\"clippy-driver\""])
+        .args(["--workspace", "--features", &features::all()])
         // As `cargo clippy -- -D warnings` does.
         .env("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__")
 }
@@ -178,8 +178,8 @@ fn linted(cmd: Cmd) -> Cmd {
 /// A build of these programs that shares what [`workspace_tests`] builds. The example is there because only with a target of
 /// that kind does cargo give dependencies the features that they have in tests.
 pub(crate) fn workspace_build(programs: &[&str]) -> Cmd {
-    linted(Cmd::cargo().arg("build"))
-        .args(["--workspace", "--features", &features::all(), "--example", "aborting"])
+    workspace(Cmd::cargo().arg("build"))
+        .args(["--example", "aborting"])
         .args(programs.iter().flat_map(|program| ["--bin", program]))
 }
 
@@ -217,13 +217,7 @@ pub(super) fn unit_32() -> Result<Done> {
 fn bench_smoke() -> Result<Done> {
     // Without the argument `--bench`, the benchmark measures nothing and only checks that each subject does
     // its work.
-    all(&[linted(Cmd::cargo().arg("test")).args([
-        "--workspace",
-        "--features",
-        &features::all(),
-        "--bench",
-        "compare",
-    ])])
+    all(&[workspace(Cmd::cargo().arg("test")).args(["--bench", "compare"])])
 }
 
 fn features() -> Result<Done> {

@@ -229,7 +229,7 @@ fn work(lane: &Lane<OwnedRecords>, mut worker: Worker) {
 
 impl Worker {
     /// Counts what became of records. `shows_it_works` is whether success without a delivered record shows that the exporter works. Otherwise it may
-    /// just have had nothing to do. After the `last` time the exporter is not called again. Returns that nothing is left to count.
+    /// just have had nothing to do. After the `last` time the exporter is not called again. Returns an outcome for the lane that has nothing left to count.
     fn settle(
         &mut self,
         lane: &Lane<OwnedRecords>,

@@ -268,3 +268,29 @@ impl Disk {
         done
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_that_a_receiver_asks_for_is_kept() {
+        let attempts = |asked| {
+            let outbox = Outbox::in_memory(100, 1);
+            outbox.add(|body| body.push(b'a'));
+            let mut attempts = 0;
+            let busy = |_: &[u8]| {
+                attempts += 1;
+                if attempts == 3 {
+                    return Ok(());
+                }
+                Err(ExportError::new(DropReason::Unreachable, 1, "busy").retry_after(asked))
+            };
+            let _ = outbox.deliver(&Deadline::within(Duration::from_secs(60)), true, busy);
+            (attempts, outbox.held())
+        };
+        assert_eq!(attempts(None), (3, 0));
+        // Its end is beyond the deadline.
+        assert_eq!(attempts(Some(Duration::from_secs(120))), (1, 1));
+    }
+}

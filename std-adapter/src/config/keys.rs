@@ -49,6 +49,7 @@ mod tracing;
 
 use super::key::{Apply, Key};
 #[cfg(feature = "observers")]
+pub(crate) use logging::LEVELS;
 pub(crate) use observers::ACTIONS;
 pub(crate) use observers::OBSERVER;
 pub(crate) use otlp::ALSO;

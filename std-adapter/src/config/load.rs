@@ -1,10 +1,9 @@
 //! Loads the layers of a configuration: code, a file, the environment. Each layer overrides the one before.
 
 use super::node::{self, Language};
-use super::problem::{CANNOT, LoadError, Problem};
+use super::problem::{LoadError, Problem};
 use super::read::{self, Reading};
 use super::reload::Source;
-use super::value::Kind;
 use super::variables::Variables;
 use super::{Config, Otlp, environment, exporters, keys};
 use std::path::Path;
@@ -174,11 +173,7 @@ impl Config {
             None => problem.key.clone(),
         };
         let faulty: Vec<String> = self.problems.iter().map(section).collect();
-        let is_of_file = |problem: &Problem| {
-            let names_file = keys::find(&problem.key).is_some_and(|key| key.kind == Kind::Path);
-            names_file && problem.text.starts_with(CANNOT)
-        };
-        let is_own = |it: &Problem| !faulty.contains(&section(it)) || is_of_file(it);
+        let is_own = |it: &Problem| it.is_of_file || !faulty.contains(&section(it));
         let further = self.findings().into_iter().filter(|it| it.feature.is_none() && is_own(it));
         let further = further.filter(|it| !self.problems.contains(it));
         LoadError::check(self.problems.iter().cloned().chain(further).collect())

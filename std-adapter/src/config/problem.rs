@@ -3,9 +3,6 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// The beginning of an error about the value of a key, as an exporter words it.
-pub(super) const CANNOT: &str = "cannot be used: ";
-
 /// One error, and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -20,12 +17,21 @@ pub struct Problem {
     pub text: String,
     /// The feature that the program must be built with, if the only fault is that this build lacks it; of several that would do: `tracing or log`.
     pub feature: Option<&'static str>,
+    /// Whether a file that a key names cannot be used, whatever else is in the key's section.
+    pub(super) is_of_file: bool,
 }
 
 impl Problem {
     /// An error about the whole file.
     pub(crate) fn whole(text: impl Into<String>) -> Problem {
-        Problem { file: None, line: None, key: String::new(), text: text.into(), feature: None }
+        Problem {
+            text: text.into(),
+            file: None,
+            line: None,
+            key: String::new(),
+            feature: None,
+            is_of_file: false,
+        }
     }
 
     /// An error about a line.

@@ -49,7 +49,7 @@ pub(super) const BOARD: Board = Board {
                     PerSecond,
                     "Spans and logs that were lost anywhere between the program and its backends. It is 0 in normal operation.",
                     &[query(
-                        "sum(rate(throughline_records_total{outcome!~\"output|absorbed|sampled_out|rate_limited|no_exporter|silenced|inhibited|deploying|restarting|muted|flapping\", $s}[$r])) or vector(0)",
+                        concat!("sum(rate(throughline_records_total{", lost!(), ", $s}[$r])) or vector(0)"),
                         "lost",
                     )],
                 ),

@@ -167,8 +167,8 @@ pub(super) const BOARD: Board = Board {
                     PerMinute,
                     "Spans and logs that were lost, by hop and reason. The guide to troubleshooting says what to do about each reason.",
                     &[query(
-                        "60 * sum by (hop, outcome) (rate(throughline_records_total{outcome!~\"output|absorbed|sampled_out|rate_limited|no_exporter|silenced|inhibited|deploying|restarting|muted|flapping\", $s}[$r]))
-                            or 60 * sum by (hop) (rate(throughline_records_total{hop=\"ring\", outcome=\"output\", $s}[$r])) * 0",
+                        concat!("60 * sum by (hop, outcome) (rate(throughline_records_total{", lost!(), ", $s}[$r]))
+                            or 60 * sum by (hop) (rate(throughline_records_total{hop=\"ring\", outcome=\"output\", $s}[$r])) * 0"),
                         "{{hop}} {{outcome}}",
                     )],
                 ),

@@ -4,7 +4,7 @@ use super::{Keys, otlp};
 use crate::config::problem::Problem;
 use crate::config::settings::{Origin, Setting, Settings};
 use crate::config::units::show_size;
-use crate::config::{Config, Otlp};
+use crate::config::{Config, Otlp, keys};
 use std::fs::File;
 use throughline_export::otlp::Signal;
 
@@ -35,13 +35,12 @@ fn unread_filter(config: &Config) -> Option<Problem> {
 
 /// A filter with a word that is almost a level, and so is taken for a target.
 fn almost_a_level(setting: &Setting) -> Option<Problem> {
-    const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "off"];
     if setting.key.name() != "filter" {
         return None;
     }
     setting.value.text().split(',').map(str::trim).find_map(|word| {
         let small = word.to_ascii_lowercase();
-        let level = LEVELS.into_iter().find(|level| strsim::damerau_levenshtein(level, &small) == 1)?;
+        let level = keys::LEVELS.iter().find(|level| strsim::damerau_levenshtein(level, &small) == 1)?;
         Some(setting.problem(format!(
             "has `{word}`, which is no level and so holds for targets that begin like that; did you mean {level}? If not, write {word}=trace"
         )))

@@ -50,9 +50,9 @@ use secret::needed_secret;
 use secret::secret;
 
 use super::filter::Filters;
-use super::problem::{CANNOT, LoadError, Problem, Problems};
+use super::problem::{LoadError, Problem, Problems};
 use super::settings::{Setting, Settings};
-use super::value::Value;
+use super::value::{Kind, Value};
 use super::{Config, LogBatches, Queue, keys};
 use crate::init::Named;
 use findings::Fault;
@@ -220,12 +220,13 @@ impl<'a> Keys<'a> {
 
     /// Reports that the value of a key cannot be used, with the place that set it.
     pub(super) fn problem(&self, path: &str, error: &impl Fault) -> Problem {
-        let text = format!("{CANNOT}{error}");
+        let text = format!("cannot be used: {error}");
         let problem = match self.said(path) {
             Some(setting) => setting.problem(text),
             None => Problem::variable(path, text),
         };
-        problem.wants_feature(error.feature())
+        let is_of_file = keys::find(path).is_some_and(|key| key.kind == Kind::Path);
+        Problem { is_of_file, ..problem }.wants_feature(error.feature())
     }
 
     /// Whether logs are written as lines to standard output or standard error.

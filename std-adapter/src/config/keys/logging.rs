@@ -10,7 +10,7 @@ use std::sync::Arc;
 use throughline_export::Redaction;
 use throughline_export::log::{Filter, FilterError};
 
-pub(super) const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error", "off"];
+pub(crate) const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error", "off"];
 const COUNT: Kind = Int { least: 1, most: u64::MAX };
 /// The names of [`Redaction::default`].
 const SECRET_NAMES: &str = "*passwd,*password,access_key,access_token,api_key,apikey,auth_token,authorization,connection_string,cookie,credential,credentials,encryption_key,jwt,passphrase,passwd,password,private_key,privatekey,pwd,secret,secret_key,secrets,signing_key,token";
