@@ -48,8 +48,8 @@ mod service;
 mod tracing;
 
 use super::key::{Apply, Key};
-#[cfg(feature = "observers")]
 pub(crate) use logging::LEVELS;
+#[cfg(feature = "observers")]
 pub(crate) use observers::ACTIONS;
 pub(crate) use observers::OBSERVER;
 pub(crate) use otlp::ALSO;
