@@ -63,8 +63,15 @@ impl Webhook {
     ///
     /// It is no URL.
     pub fn new(url: &str) -> Result<Webhook, PushUrlError> {
-        let post = SignedPost::new("events", url, "https://example.org/events")?;
-        Ok(Webhook { post, mode: Mode::Batch })
+        Webhook::post(url).map(Webhook::posting)
+    }
+
+    pub(crate) fn post(url: &str) -> Result<SignedPost, PushUrlError> {
+        SignedPost::new("events", url, "https://example.org/events")
+    }
+
+    pub(crate) fn posting(post: SignedPost) -> Webhook {
+        Webhook { post, mode: Mode::Batch }
     }
 
     /// How events are put into requests. If an event of several is not taken, all of its batch are sent again, so that a mode of one request for each

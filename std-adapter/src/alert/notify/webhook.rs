@@ -35,8 +35,15 @@ impl Webhook {
     ///
     /// It is no URL.
     pub fn new(url: &str, service: impl Into<String>) -> Result<Webhook, PushUrlError> {
-        let post = SignedPost::new(WHAT, url, "https://example.org/alerts")?;
-        Ok(Webhook { post, service: service.into(), max_alerts: MAX_ALERTS })
+        Webhook::post(url).map(|post| Webhook::posting(post, service))
+    }
+
+    pub(crate) fn post(url: &str) -> Result<SignedPost, PushUrlError> {
+        SignedPost::new(WHAT, url, "https://example.org/alerts")
+    }
+
+    pub(crate) fn posting(post: SignedPost, service: impl Into<String>) -> Webhook {
+        Webhook { post, service: service.into(), max_alerts: MAX_ALERTS }
     }
 
     /// Trusts a receiver whose certificate is signed by an authority in this PEM file, instead of by one in Mozilla's list. Which addresses are taken stays as

@@ -1,7 +1,10 @@
 //! Configures alerts from keys.
 
 use super::findings::Fault;
-use super::{Keys, Wrong, needed_secret, secret};
+#[cfg(feature = "alerts-email")]
+use super::secret;
+use super::webhook::signed;
+use super::{Keys, Wrong, needed_secret};
 use crate::alert::{AlertOptions, Alertmanager, Rules, RulesError, RunCommand, Slack, Webhook};
 use crate::config::Config;
 use crate::config::problem::{Problem, Problems};
@@ -147,23 +150,11 @@ fn receivers(keys: &Keys<'_>, mut options: AlertOptions, wrong: &mut Wrong) -> A
 }
 
 fn webhook(keys: &Keys<'_>) -> Result<Webhook, Problems> {
-    const URL: &str = "alerts.notification.webhook.url";
-    let mut wrong = Wrong::default();
-    let made = |url: String| Webhook::new(&url, keys.service()).map_err(|error| keys.problem(URL, &error));
-    let webhook = wrong.take(needed_secret(keys, URL).and_then(made));
-    let secret = wrong.take(secret(keys, "alerts.notification.webhook.secret"));
-    let (webhook, secret) = wrong.or(webhook.zip(secret))?;
-    const CERTIFICATE: &str = "alerts.notification.webhook.certificate";
-    let mut webhook = keys.trusting(CERTIFICATE, webhook, |it, path| it.ca_certificate(path))?;
-    if keys.is("alerts.notification.webhook.allow_private") {
-        webhook = webhook.allow_private();
-    }
-    if let Some(most) = keys.said("alerts.notification.webhook.max_alerts") {
-        webhook = webhook.max_alerts(most.value.size());
-    }
-    webhook = secret.into_iter().fold(webhook, Webhook::secret);
-    let headers = keys.pairs("alerts.notification.webhook.headers");
-    Ok(headers.into_iter().fold(webhook, |webhook, (name, value)| webhook.header(name, value)))
+    let url = needed_secret(keys, "alerts.notification.webhook.url");
+    let post = signed(keys, "alerts.notification.webhook", url, Webhook::post)?;
+    let webhook = Webhook::posting(post, keys.service());
+    let most = keys.said("alerts.notification.webhook.max_alerts");
+    Ok(most.map(|most| most.value.size()).into_iter().fold(webhook, Webhook::max_alerts))
 }
 
 fn alertmanager(keys: &Keys<'_>) -> Result<Alertmanager, Problem> {

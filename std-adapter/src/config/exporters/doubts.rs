@@ -4,6 +4,7 @@ use super::{Keys, otlp};
 use crate::config::problem::Problem;
 use crate::config::settings::{Origin, Setting, Settings};
 use crate::config::units::show_size;
+use crate::config::value::Value;
 use crate::config::{Config, Otlp, keys};
 use std::fs::File;
 use throughline_export::otlp::Signal;
@@ -14,6 +15,7 @@ pub(in crate::config) fn doubts(config: &Config) -> Vec<Problem> {
     let mut all: Vec<Problem> = unread_filter(config).into_iter().collect();
     for settings in std::iter::once(&config.settings).chain(groups) {
         all.extend(settings.iter().filter_map(no_token));
+        all.extend(settings.iter().filter_map(empty_header));
         all.extend(settings.iter().filter_map(almost_a_level));
         all.extend(appended_twice(settings));
         all.extend(small_spool(config, settings));
@@ -56,6 +58,17 @@ fn no_token(setting: &Setting) -> Option<Problem> {
     let text =
         format!("names a file that cannot be read: {error}; until it can be read, requests are not sent");
     Some(setting.problem(text))
+}
+
+/// A header whose token is not there, as when the variable that holds it is empty.
+fn empty_header(setting: &Setting) -> Option<Problem> {
+    let Value::SecretMap(headers) = &setting.value else { return None };
+    let is_empty = |text: &str| ["", "bearer", "basic"].contains(&text.trim().to_ascii_lowercase().as_str());
+    let (name, text) = headers.iter().find(|(_, text)| is_empty(text))?;
+    let what = if text.trim().is_empty() { "value" } else { "token" };
+    Some(setting.problem(format!(
+        "has a header `{name}` without a {what}; if a variable holds it, set that, or remove the header"
+    )))
 }
 
 /// An endpoint for all signals that has the path of one, which is then there twice.

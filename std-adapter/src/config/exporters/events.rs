@@ -1,6 +1,9 @@
 //! Creates what sends events out.
 
-use super::{Keys, Made, Wrong, needed_secret, secret};
+#[cfg(feature = "events-kafka")]
+use super::secret;
+use super::webhook::signed;
+use super::{Keys, Made, Wrong, needed_secret};
 #[cfg(feature = "events-kafka")]
 use crate::config::problem::Problem;
 use crate::config::problem::Problems;
@@ -32,19 +35,8 @@ pub(super) fn webhook(keys: &Keys<'_>) -> Made {
 }
 
 fn webhook_sink(keys: &Keys<'_>) -> Result<Webhook, Problems> {
-    const URL: &str = "events.webhook.url";
-    let mut wrong = Wrong::default();
-    let made = |url: String| Webhook::new(&url).map_err(|error| keys.problem(URL, &error));
-    let webhook = wrong.take(needed_secret(keys, URL).and_then(made));
-    let secret = wrong.take(secret(keys, "events.webhook.secret"));
-    let (mut webhook, secret) = wrong.or(webhook.zip(secret))?;
-    if keys.is("events.webhook.allow_private") {
-        webhook = webhook.allow_private();
-    }
-    webhook = keys.trusting("events.webhook.certificate", webhook, |it, path| it.ca_certificate(path))?;
-    webhook = secret.into_iter().fold(webhook, Webhook::secret);
-    let headers = keys.pairs("events.webhook.headers");
-    Ok(headers.into_iter().fold(webhook, |webhook, (name, value)| webhook.header(name, value)))
+    let url = needed_secret(keys, "events.webhook.url");
+    signed(keys, "events.webhook", url, Webhook::post).map(Webhook::posting)
 }
 
 #[cfg(feature = "events-kafka")]

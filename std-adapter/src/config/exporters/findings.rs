@@ -164,5 +164,5 @@ fn unreadable(setting: &Setting) -> Option<(Problem, &str)> {
     let text = format!(
         "cannot be used: `{path}` cannot be read: {error}; give a PEM file that this program may read"
     );
-    Some((setting.problem(text), path))
+    Some((Problem { is_of_file: true, ..setting.problem(text) }, path))
 }

@@ -23,6 +23,8 @@ mod prometheus;
 mod rules;
 #[cfg(any(feature = "alerts", feature = "events", feature = "observers"))]
 mod secret;
+#[cfg(any(feature = "alerts", feature = "events", feature = "observers"))]
+mod webhook;
 mod wrong;
 
 #[cfg(feature = "admin")]

@@ -1,6 +1,7 @@
 //! Configures observers from the items of `[[observers]]`.
 
 use super::findings::Fault;
+use super::webhook::signed;
 use super::{Keys, Wrong, secret};
 use crate::config::problem::{Problem, Problems};
 use crate::config::settings::Settings;
@@ -133,22 +134,9 @@ fn action(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Problem
         }
         "webhook" => {
             const URL: &str = "observers.webhook.url";
-            let mut wrong = Wrong::default();
             let url = secret(keys, URL).and_then(|url| url.ok_or_else(|| missing(URL)));
-            let made = |url: String| Webhook::new(&url).map_err(|error| keys.problem(URL, &error));
-            let webhook = wrong.take(url.and_then(made));
-            let secret = wrong.take(secret(keys, "observers.webhook.secret"));
-            let (mut webhook, secret) = wrong.or(webhook.zip(secret))?;
-            if keys.is("observers.webhook.allow_private") {
-                webhook = webhook.allow_private();
-            }
-            webhook =
-                keys.trusting("observers.webhook.certificate", webhook, |it, path| it.ca_certificate(path))?;
-            webhook = secret.into_iter().fold(webhook, Webhook::secret);
-            for (name, value) in keys.pairs("observers.webhook.headers") {
-                webhook = webhook.header(name, value);
-            }
-            it.action(name, webhook)
+            let post = signed(keys, "observers.webhook", url, Webhook::post)?;
+            it.action(name, Webhook::posting(post))
         }
         "command" => {
             const RUN: &str = "observers.command.run";

@@ -219,6 +219,20 @@ fn keys_that_mean_the_same() {
 }
 
 #[test]
+fn headers_without_a_token() {
+    let config =
+        |text: &str| format!("otlp = {{ endpoint = 'http://a', headers = {{ authorization = '{text}' }} }}");
+    for scheme in ["Bearer ", "bearer", "Basic ${THROUGHLINE_NO_SUCH_TOKEN:-}"] {
+        assert_doubt(
+            &config(scheme),
+            "otlp.headers has a header `authorization` without a token; if a variable holds it, set that, or remove the header",
+        );
+    }
+    assert_doubt(&config(" "), "otlp.headers has a header `authorization` without a value");
+    assert_fine(&config("Bearer s3cr3t"));
+}
+
+#[test]
 fn words_beside_a_level_in_a_filter() {
     for (word, level) in [("inf", "info"), ("Wran", "warn"), ("of", "off"), ("debugg", "debug")] {
         assert_doubt(

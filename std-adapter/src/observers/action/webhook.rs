@@ -21,7 +21,15 @@ impl Webhook {
     ///
     /// It is no URL.
     pub fn new(url: &str) -> Result<Webhook, PushUrlError> {
-        Ok(Webhook(SignedPost::new("a match of an observer", url, "https://example.org/observers")?))
+        Webhook::post(url).map(Webhook::posting)
+    }
+
+    pub(crate) fn post(url: &str) -> Result<SignedPost, PushUrlError> {
+        SignedPost::new("a match of an observer", url, "https://example.org/observers")
+    }
+
+    pub(crate) fn posting(post: SignedPost) -> Webhook {
+        Webhook(post)
     }
 
     /// Signs each request with this secret.
