@@ -112,14 +112,23 @@ fn a_state_file_has_one_process_and_its_folder_is_made() {
     second.go(MINUTE, points);
     let (number, problem) = second.alerts.state_problems();
     let problem = problem.unwrap();
-    let expected = "is not used: another program uses it; give each a file of its own";
+    let expected =
+        "is not used as long as another program uses it; if both are to go on, give each a file of its own";
     assert!(number == 1 && problem.contains(expected) && problem.contains("alerts.state"), "{problem}");
     assert!(second.alerts.json().contains(expected));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), kept);
-    // When the first one has ended, the file is free.
-    let mut third = Run::after(first, MINUTE, HOT, with_file);
+    // When the first one has ended, the second one takes over what that knew.
+    first.alerts.silence(Silence::new([Matcher::equal("host", "x")], first.now, HOUR));
+    drop(first);
+    second.go(MINUTE, points);
+    assert_eq!(second.alerts.state_problems().1, None);
+    assert_eq!((second.alerts.silences().len(), second.alerts.list().len()), (1, 1));
+    assert_eq!(second.alerts.list()[0].state, AlertState::Firing, "it had fired in the first one");
+    // The file has all of it again.
+    let mut third = Run::after(second, MINUTE, HOT, with_file);
     third.step(&[]);
     assert_eq!((third.alerts.state_problems().0, third.alerts.list().len()), (0, 1));
+    assert_eq!(third.alerts.silences().len(), 1);
     drop(third);
     std::fs::remove_dir_all(folder).unwrap();
 }
@@ -239,6 +248,12 @@ fn an_alert_is_the_same_in_a_new_version() {
     // Two versions of a package in one program are one alert.
     run.step(&[of_version("1.0.1"), of_version("2.0.0")]);
     assert!(run.alerts.failing().is_empty() && run.alerts.list().len() == 1);
+    // What differs in more than the version is not.
+    let rules = "[{name: QueueGrows, condition: queue_depth > 100, labels: {host: any}}]";
+    let mut run = Run::new(rules, plain);
+    let other = PointView { labels: &[("host", "b")], ..of_version("1.0.1") };
+    run.step(&[of_version("1.0.1"), other]);
+    assert!(format!("{:?}", run.alerts.failing()).contains("several series give an alert with the labels"));
 }
 
 /// A silence is in the state file at once, so that a crash right after does not lose it, and so is its end.

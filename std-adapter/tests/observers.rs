@@ -336,9 +336,23 @@ fn a_restart_resumes_windows_and_waiting_actions() {
     match std::env::var("OBSERVERS_RUN").as_deref() {
         Ok("first") => first_of(false),
         Ok("killed") => first_of(true),
-        Ok(_) => {
+        Ok(part) => {
+            let lock = (part == "late").then(|| {
+                // As the process has it that this one replaces.
+                let lock = std::fs::File::create(state.with_added_extension("lock")).unwrap();
+                lock.try_lock().unwrap();
+                lock
+            });
             let (config, thirds, jobs) = resumed(&state, &Keep::default(), &Arc::default());
             let guard = throughline_std::init(&config).unwrap();
+            if let Some(lock) = lock {
+                drop(span!("other"));
+                settle(&guard);
+                assert!(jobs.try_recv().is_err());
+                drop(lock);
+                drop(span!("other"));
+                settle(&guard);
+            }
             let job = jobs.recv_timeout(Duration::from_secs(30)).unwrap();
             assert_eq!((job.get("user"), &*job.observer), (Some("0"), "job"));
             request("/", 2, false);
@@ -347,11 +361,11 @@ fn a_restart_resumes_windows_and_waiting_actions() {
             assert_balanced(&guard.shutdown(Duration::from_secs(30)).ledger);
         }
         Err(_) => {
-            for first in ["first", "killed"] {
+            for (first, second) in [("first", "second"), ("killed", "second"), ("first", "late")] {
                 let ended = run(name, first, folder.path());
                 assert_eq!(ended.success(), first == "first", "{first}: {ended}");
-                let ended = run(name, "second", folder.path());
-                assert!(ended.success(), "after {first}: {ended}");
+                let ended = run(name, second, folder.path());
+                assert!(ended.success(), "{second} after {first}: {ended}");
             }
         }
     }
@@ -397,7 +411,7 @@ fn a_state_file_has_one_process() {
         assert!(!state.exists());
     });
     let Some(stderr) = stderr else { return };
-    let expected = "/state, is not used: another program uses it; give each a file of its own";
+    let expected = "/state, is not used as long as another program uses it; if both are to go on, give each a file of its own";
     assert_eq!(ours(&stderr).iter().filter(|line| line.contains(expected)).count(), 1, "{stderr}");
 }
 

@@ -112,6 +112,8 @@ pub(super) struct Center {
     pub(super) state_file: Option<PathBuf>,
     /// Keeps other processes from the state file.
     pub(super) lock: Option<File>,
+    /// Whether another process has the state file.
+    pub(super) is_others: bool,
     /// What the state file holds.
     pub(super) saved: Option<String>,
     /// Problems with the state file so far, and the last of them.
@@ -160,6 +162,7 @@ impl Alerts {
             evidence: options.evidence.clone(),
             graces: (options.restart_grace, options.deploy_grace),
             state_file: options.state_file.clone(),
+            is_others: false,
             lock: None,
             saved: None,
             state_problems: (0, None),

@@ -248,6 +248,12 @@ impl Engine {
         let own = rules().find(|(_, known)| known.may_give(&active.labels));
         let (at, _) = own.or_else(|| rules().next())?;
         let state = &mut self.states[at];
+        // The file may come late. What goes on by then is known better than from it, unless the alert fired earlier.
+        let goes_on =
+            state.active.get(&active.labels).is_some_and(|known| known.state != AlertState::Resolved);
+        if goes_on && active.state != AlertState::Firing {
+            return None;
+        }
         if active.state == AlertState::Pending {
             // The condition was not looked at in between.
             active.active_at += down;
@@ -296,8 +302,8 @@ impl RuleState {
             Outcome::Failed(why) => return Err(Arc::clone(why)),
             Outcome::Number(_) => return Err("the condition is a number".into()),
         };
-        let mut found: HashMap<Labels, f64> = HashMap::with_capacity(samples.len());
-        for Sample { name, labels, value } in samples.iter() {
+        let mut found: HashMap<Labels, (f64, Labels)> = HashMap::with_capacity(samples.len());
+        for Sample { name, labels: series, value } in samples.iter() {
             let Value::Float(value) = *value else {
                 let name = name.as_deref().unwrap_or("the result");
                 return Err(format!(
@@ -305,18 +311,17 @@ impl RuleState {
                 )
                 .into());
             };
-            let scope = Scope { labels, value };
+            let scope = Scope { labels: series, value };
             let of_rule = rule
                 .labels
                 .iter()
                 .map(|(name, template)| (Arc::clone(name), Arc::from(template.fill(&scope))));
             let of_all = [(Arc::from("alertname"), Arc::clone(&rule.name))];
-            let of_series = labels.without_version();
-            let has_version = of_series != *labels;
+            let of_series = series.without_version();
             let labels = of_series.with(of_rule.chain(of_all));
-            if found.contains_key(&labels) {
+            if let Some((_, known)) = found.get(&labels) {
                 // Of two versions of a package in one program one is enough.
-                if has_version {
+                if of_series == *known && of_series != *series {
                     continue;
                 }
                 let text = format!(
@@ -324,9 +329,9 @@ impl RuleState {
                 );
                 return Err(text.into());
             }
-            found.insert(labels, value);
+            found.insert(labels, (value, of_series));
         }
-        for (labels, value) in found {
+        for (labels, (value, _)) in found {
             let new = || Active::kept(labels.clone(), value, AlertState::Pending, now);
             let active = self.active.entry(labels.clone()).or_insert_with(new);
             if active.state == AlertState::Resolved {

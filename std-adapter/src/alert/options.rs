@@ -129,7 +129,8 @@ impl AlertOptions {
     }
 
     /// The file that keeps alerts, silences and what was told, so that a restart forgets nothing. The default is none. Its folder is created if it does not
-    /// exist. A file is for one process: a second one says that another program uses it, and goes on without.
+    /// exist. A file is for one process: a second one says that another program uses it, goes on without, and takes
+    /// it over when that has ended.
     #[must_use]
     pub fn state_file(self, path: impl Into<PathBuf>) -> AlertOptions {
         AlertOptions { state_file: Some(path.into()), ..self }

@@ -26,8 +26,9 @@ fn path(center: &mut Center) -> Option<PathBuf> {
         match state_file::lock(&path) {
             Ok(lock) => center.lock = Some(lock),
             Err(TryLockError::WouldBlock) => {
-                problem(center, &path, &format!("{}; {FORGETS}", state_file::TAKEN));
-                center.state_file = None;
+                if !std::mem::replace(&mut center.is_others, true) {
+                    problem(center, &path, &format!("{}; {FORGETS}", state_file::TAKEN));
+                }
                 return None;
             }
             Err(TryLockError::Error(_)) => {}
@@ -39,7 +40,11 @@ fn path(center: &mut Center) -> Option<PathBuf> {
 /// Takes over what the file keeps, and returns the version of the service that wrote it. A file that is not there is no problem, and any other is one that
 /// is told and counted.
 pub(super) fn load(center: &mut Center, now: i64) -> Option<String> {
-    let path = &path(center)?;
+    let path = path(center)?;
+    take_over(center, &path, now)
+}
+
+fn take_over(center: &mut Center, path: &Path, now: i64) -> Option<String> {
     let baselines = beside(path);
     if let Err(why) = center.engine.load_baselines(&baselines) {
         problem(center, &baselines, &format!("{why}; what is usual is learnt anew"));
@@ -58,8 +63,12 @@ pub(super) fn load(center: &mut Center, now: i64) -> Option<String> {
     })
 }
 
+fn of_file(path: &Path, text: &str) -> String {
+    format!("the state of alerts, {}, {text}", path.display())
+}
+
 fn problem(center: &mut Center, path: &Path, text: &str) {
-    let text = format!("the state of alerts, {}, {text}", path.display());
+    let text = of_file(path, text);
     // An outage is told once, not at each evaluation.
     if center.state_problems.1.as_deref() != Some(&*text) {
         diagnostics::tell(throughline_export::text::Escaped(&text));
@@ -67,9 +76,14 @@ fn problem(center: &mut Center, path: &Path, text: &str) {
     center.state_problems = (center.state_problems.0 + 1, Some(text));
 }
 
-/// Writes the file if something has changed. While an alert is pending the time of the file changes too, because its duration goes on from there.
+/// Writes the file if something has changed, after another process that had it until now has left what it knew. While an alert is pending the time of the file changes too, because its duration goes on from there.
 pub(super) fn save(center: &mut Center, now: i64) {
     let Some(path) = &path(center) else { return };
+    if std::mem::take(&mut center.is_others) {
+        diagnostics::tell(throughline_export::text::Escaped(&of_file(path, state_file::FREE)));
+        center.state_problems.1 = None;
+        take_over(center, path, now);
+    }
     save_state(center, path, now);
     let baselines = beside(path);
     if let Err(error) = center.engine.baselines().save(&baselines) {
@@ -208,12 +222,9 @@ fn restore(center: &mut Center, text: &str, now: i64) -> Result<Option<String>, 
                 group = None;
                 if let Some(router) = center.routers.iter().position(|router| &*router.name == receiver) {
                     let labels = unpacked(labels);
-                    let known = Group {
-                        next: at(next).unwrap_or(now),
-                        notified_at: at(notified_at),
-                        ..Group::default()
-                    };
-                    center.routers[router].groups.insert(labels.clone(), known);
+                    let new = || Group { next: at(next).unwrap_or(now), ..Group::default() };
+                    let known = center.routers[router].groups.entry(labels.clone()).or_insert_with(new);
+                    known.notified_at = known.notified_at.max(at(notified_at));
                     group = Some((router, labels));
                 }
             }

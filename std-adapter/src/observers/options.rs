@@ -34,8 +34,8 @@ impl Observers {
     }
 
     /// The file that keeps sequences, windows, cooldowns and the actions that wait, so that a restart resumes them. The default is none. Its folder is
-    /// created if it does not exist. A file is for one process: a second one says that another program uses it, and goes on without. An action that was
-    /// running when the process was killed is run again.
+    /// created if it does not exist. A file is for one process: a second one says that another program uses it, goes on without, and takes it over
+    /// when that has ended. An action that was running when the process was killed is run again.
     #[must_use]
     pub fn state_file(self, path: impl Into<PathBuf>) -> Observers {
         Observers { state_file: Some(path.into()), ..self }

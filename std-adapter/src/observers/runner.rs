@@ -80,6 +80,8 @@ struct State {
     path: PathBuf,
     /// Keeps other processes from it.
     lock: Option<File>,
+    /// Whether another process has it.
+    is_others: bool,
     every: Duration,
     next: Instant,
     /// Whether what observers know has changed since it was written.
@@ -111,6 +113,7 @@ impl Runner {
         let file = options.state_file.clone().map(|path| State {
             path,
             lock: None,
+            is_others: false,
             every: options.save_every,
             next: Instant::now(),
             has_changed: false,
@@ -146,7 +149,7 @@ impl Runner {
                 one.metrics.error("condition", 1);
                 let place = engine.listener().place.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
                 let why = format!("its condition `{condition}`{place} cannot be computed: {why}");
-                one.lane.queue.health().failing(0, &why);
+                one.lane.queue.health().warn(&why);
             }
             if let Some(state) = &mut self.file {
                 state.has_changed |= result.has_changed;
@@ -161,25 +164,33 @@ impl Runner {
 
     /// Takes over what the state file keeps, unless another process has it.
     fn load(&mut self) {
-        let Some(mut state) = self.file.take() else { return };
+        let Some(state) = &mut self.file else { return };
         let path = state.path.display().to_string();
+        let tell = |text: &str| {
+            let text = format!("the state of observers, {path}, {text}");
+            diagnostics::tell(throughline_export::text::Escaped(&text));
+        };
         let loaded = match state_file::lock(&state.path) {
             Err(TryLockError::WouldBlock) => {
+                if std::mem::replace(&mut state.is_others, true) {
+                    return;
+                }
                 Err(format!("{}; a restart forgets what observers know", state_file::TAKEN))
             }
             locked => {
                 // What else keeps it from being locked keeps it from being written, or it is on a file system without locks.
                 state.lock = locked.ok();
-                let loaded = checkpoint::load(&state.path, &mut self.engines);
-                self.file = Some(state);
-                loaded.map_err(|why| format!("{why}; they begin anew"))
+                if std::mem::take(&mut state.is_others) {
+                    tell(state_file::FREE);
+                }
+                checkpoint::load(&state.path, &mut self.engines)
+                    .map_err(|why| format!("{why}; they begin anew"))
             }
         };
         match loaded {
             Ok(jobs) => jobs.into_iter().for_each(|(at, job)| self.all[at].lane.push(job)),
             Err(why) => {
-                let text = format!("the state of observers, {path}, {why}");
-                diagnostics::tell(throughline_export::text::Escaped(&text));
+                tell(&why);
                 self.all.iter().for_each(|one| one.metrics.error("checkpoint", 1));
             }
         }
@@ -187,7 +198,15 @@ impl Runner {
 
     /// Writes the state file if something has changed and it is time, or if this is the `last` time.
     fn save(&mut self, last: Option<&[Vec<super::lane::Job>]>) -> bool {
-        let Some(state) = &mut self.file else { return false };
+        if let Some(state) = &mut self.file
+            && state.is_others
+            && last.is_none()
+            && Instant::now() >= state.next
+        {
+            state.next = Instant::now() + state.every;
+            self.load();
+        }
+        let Some(state) = self.file.as_mut().filter(|state| !state.is_others) else { return false };
         let changes = self.all.iter().map(|one| one.lane.queue.changes()).sum();
         let now = Instant::now();
         let is_due = now >= state.next && (state.has_changed || changes != state.changes);
@@ -219,7 +238,7 @@ impl Runner {
             Err(error) => {
                 let path = state.path.display();
                 let why = format!("{path} cannot be written: {error}; a restart forgets what observers know");
-                state.health.failing(0, &why);
+                state.health.failing(1, &why);
                 self.all.iter().for_each(|one| one.metrics.error("checkpoint", 1));
             }
         }

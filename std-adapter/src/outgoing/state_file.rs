@@ -23,8 +23,11 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
     Ok(Some(text))
 }
 
-/// Why a state file that another process uses is not used.
-pub(crate) const TAKEN: &str = "is not used: another program uses it; give each a file of its own";
+/// Why a state file that another process uses is not used. When that ends, as one that this one replaces does, the file is taken over.
+pub(crate) const TAKEN: &str =
+    "is not used as long as another program uses it; if both are to go on, give each a file of its own";
+/// That it is used from now on.
+pub(crate) const FREE: &str = "is taken over, as no other program uses it any more";
 
 /// Takes the file for this process, until what is returned is dropped. Two processes would write over each other's state. Its folder is created if it does
 /// not exist.

@@ -28,7 +28,7 @@ pub(super) const KEYS: &[Key] = &[
         "alerts.state_file",
         Path,
         "",
-        "The file that keeps what is pending, fires and is silenced from one run to the next. Its folder is created. One process per file: a second one says so and goes on without. Unless given, a restart forgets it.",
+        "The file that keeps what is pending, fires and is silenced from one run to the next. Its folder is created. One process per file: a second one says so, goes on without, and takes it over when the first one has ended. Unless given, a restart forgets it.",
     )
     .example("/var/lib/shop/alerts.state"),
     key(

@@ -16,7 +16,7 @@ pub(super) const KEYS: &[Key] = &[
         "observing.state_file",
         Path,
         "",
-        "The file that keeps windows, sequences, cooldowns and waiting actions from one run to the next. Its folder is created. One process per file: a second one says so and goes on without. Unless given, a restart forgets them.",
+        "The file that keeps windows, sequences, cooldowns and waiting actions from one run to the next. Its folder is created. One process per file: a second one says so, goes on without, and takes it over when the first one has ended. Unless given, a restart forgets them.",
     )
     .example("/var/lib/shop/observers.state"),
     key("observing.save_every", Duration, "1s", "How often this file is written at most, while something changes."),
