@@ -192,7 +192,7 @@ struct Books {
     taken: u64,
     /// How many of them are on the disk.
     on_disk: u64,
-    /// Whether the shutdown has counted everything, so that nothing more is.
+    /// Whether everything is counted, as the exporter has ended or the shutdown does not wait for it, so that nothing more is.
     is_closed: bool,
 }
 
@@ -251,6 +251,7 @@ impl Worker {
             // Records that it still holds are lost, but those on the disk.
             let left = books.taken - books.on_disk;
             books.taken = books.on_disk;
+            books.is_closed = true;
             let told = outcomes.first().and_then(|outcome| outcome.dropped);
             let reason = told.map_or(DropReason::Shutdown, |(reason, _)| reason);
             outcomes.push(Outcome { dropped: Some((reason, left)), ..Outcome::default() });
@@ -298,6 +299,9 @@ impl Books {
     /// Has the stand-in of an exporter that does not come back keep what waits, and closes the books.
     fn rescue(&mut self, stand_in: &mut dyn Exporter, waiting: Vec<(OwnedRecords, u64)>) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
+        if self.is_closed {
+            return outcomes;
+        }
         let mut flush = |books: &mut Books, stand_in: &mut dyn Exporter| {
             let flushed = stand_in.flush(&Deadline::never());
             outcomes.extend(books.settle(stand_in, flushed));

@@ -125,8 +125,14 @@ impl Health {
         }
     }
 
-    /// Notes what is worth knowing but no trouble; a line is due unless there was one a short while ago.
-    pub(crate) fn warn(&self, what: &str) {
+    /// Reports what is worth knowing but no trouble, unless there was such a line a short while ago.
+    pub fn warn(&self, what: &str) {
+        self.doubt(what);
+        self.tell();
+    }
+
+    /// As [`warn`](Health::warn), but the line is due later.
+    fn doubt(&self, what: &str) {
         let mut state = self.lock();
         let now = Instant::now();
         if state.last_warned.is_none_or(|warned| now.duration_since(warned) >= QUIET) {
@@ -166,7 +172,9 @@ impl Health {
             state.last_error = None;
             let how = match state.seen {
                 seen if seen & !SLOW == 0 => "keeps up again",
-                seen if seen.trailing_zeros() >= SPOOLS => "its spool can be written again",
+                seen if seen.trailing_zeros() >= SPOOLS => {
+                    "keeps nothing in memory any more that its spool should have"
+                }
                 _ => "works again",
             };
             self.over(&mut state, how);
@@ -279,7 +287,7 @@ mod tests {
     #[test]
     fn warnings_are_told_once_in_a_while_and_are_no_trouble() {
         let health = Health::new("otlp", false);
-        (0..100).for_each(|_| health.warn("use\nless"));
+        (0..100).for_each(|_| health.doubt("use\nless"));
         assert_eq!(lines(&health), [r"otlp: use\nless"]);
         assert_eq!(health.last_error(), None);
     }

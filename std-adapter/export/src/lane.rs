@@ -288,7 +288,6 @@ impl<T: Send> Lane<T> {
     /// Tells what is worth knowing but no failure.
     pub(crate) fn warn(&self, what: &str) {
         self.health.warn(what);
-        self.health.tell();
     }
 
     /// Notes that a delivery succeeded.

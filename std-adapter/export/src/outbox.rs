@@ -106,14 +106,14 @@ impl Outbox {
         Some(why.clone())
     }
 
-    /// Puts what was added where it waits, and sends nothing.
+    /// Puts what was added where it waits, for the last time, and sends nothing.
     ///
     /// # Errors
     ///
     /// What was lost since the last call of this or of [`deliver`](Outbox::deliver).
     pub(crate) fn keep(&self) -> Result<(), ExportError> {
         let mut state = self.lock();
-        state.close();
+        state.close(true);
         std::mem::take(&mut state.lost).into_result()
     }
 
@@ -131,7 +131,7 @@ impl Outbox {
         mut send: impl FnMut(&[u8]) -> Result<(), ExportError>,
     ) -> Result<(), ExportError> {
         let mut state = self.lock();
-        state.close();
+        state.close(last);
         while last || !state.away.as_ref().is_some_and(Away::is_too_early) {
             let Some((body, records, place)) = state.front() else { break };
             drop(state);
@@ -158,6 +158,9 @@ impl Outbox {
                 }
             }
         }
+        if last {
+            state.close(true);
+        }
         let mut lost = std::mem::take(&mut state.lost);
         if let Some(away) = &state.away {
             lost.add(DropReason::Unreachable, 0, away.why.clone());
@@ -175,15 +178,15 @@ impl State {
         self.disk.as_ref().map_or(0, |disk| disk.spool.records())
     }
 
-    /// Puts the open bodies where they wait.
-    fn close(&mut self) {
+    /// Puts the open bodies where they wait. For the `last` time a spool that could not be written just now is tried again.
+    fn close(&mut self, last: bool) {
         let mut open = std::mem::take(&mut self.open);
         let State { memory, disk, away, lost, .. } = self;
         if let Some(disk) = disk {
             // What waits in memory is older.
             let all: Vec<_> =
                 memory.iter().chain(open.iter().map(|(body, records)| (&**body, *records))).collect();
-            let done = disk.append(&all, lost);
+            let done = disk.append(&all, lost, last);
             let in_memory = all.len() - open.len();
             (0..done.min(in_memory)).for_each(|_| _ = memory.pop());
             open.drain(..done.saturating_sub(in_memory));
@@ -228,10 +231,10 @@ impl State {
 }
 
 impl Disk {
-    /// Appends bodies in order, unless the spool could not be written just now. Returns how many are done with: on the disk, or lost because there is no
+    /// Appends bodies in order, unless the spool could not be written just now and this is not the `last` time. Returns how many are done with: on the disk, or lost because there is no
     /// room.
-    fn append(&mut self, bodies: &[(&[u8], u64)], lost: &mut Lost) -> usize {
-        let is_early = self.broken.as_ref().is_some_and(|(_, again)| Instant::now() < *again);
+    fn append(&mut self, bodies: &[(&[u8], u64)], lost: &mut Lost, last: bool) -> usize {
+        let is_early = !last && self.broken.as_ref().is_some_and(|(_, again)| Instant::now() < *again);
         if bodies.is_empty() || is_early {
             return 0;
         }
@@ -272,6 +275,26 @@ impl Disk {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn what_waits_in_memory_is_on_the_disk_at_the_end_if_that_can_be_written_by_then() {
+        let folder = std::env::temp_dir().join(format!("throughline-outbox-{}", std::process::id()));
+        let outbox = Outbox::in_memory(100, 1);
+        outbox.open_spool(&SpoolConfig::new(&folder), "out").unwrap();
+        let away = |_: &[u8]| Err(ExportError::new(DropReason::Unreachable, 1, "away"));
+        // A file in the folder's place.
+        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::write(&folder, "").unwrap();
+        outbox.add(|body| body.push(b'a'));
+        let _ = outbox.deliver(&Deadline::never(), false, away);
+        assert_eq!((outbox.held(), outbox.on_disk_now(), outbox.at_risk().is_some()), (1, 0, true));
+        std::fs::remove_file(&folder).unwrap();
+        let _ = outbox.deliver(&Deadline::within(Duration::ZERO), true, away);
+        assert_eq!((outbox.held(), outbox.on_disk_now(), outbox.at_risk()), (1, 1, None));
+        drop(outbox);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 
     #[test]
     fn the_pause_that_a_receiver_asks_for_is_kept() {

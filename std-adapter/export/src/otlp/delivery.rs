@@ -166,6 +166,8 @@ impl Delivery {
         });
         let was_rescued = shared.lock().in_flight.take().is_none();
         *body = Arc::try_unwrap(in_flight).unwrap_or_default();
+        // Nothing waits that should be on the disk. Whether it can be written again shows the next body that must wait.
+        lane.at_risk(None);
         if was_rescued { Outcome::default() } else { outcome }
     }
 

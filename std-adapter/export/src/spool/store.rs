@@ -14,6 +14,10 @@ const SHARE: u64 = 16;
 /// A segment below this size is never full.
 const SMALLEST: u64 = 64 * 1024;
 
+/// The files of the folder beside the segments: the one that is locked, and the one that says what comes next.
+const LOCK: &str = "lock";
+const PLACE: &str = "cursor";
+
 /// A spool that is locked by this program.
 #[derive(Debug)]
 pub(crate) struct Spool {
@@ -68,7 +72,7 @@ impl Spool {
     pub(crate) fn open(dir: &Path, max_bytes: u64) -> io::Result<Spool> {
         fs::create_dir_all(dir)?;
         let lock = lock(dir)?;
-        let mut cursor = open(&dir.join("cursor"))?;
+        let mut cursor = open(&dir.join(PLACE))?;
         let known = read_cursor(&mut cursor);
         let mut segments = Vec::new();
         for entry in fs::read_dir(dir)? {
@@ -150,15 +154,12 @@ impl Spool {
             self.go_on_reading();
         }
         if self.writing.is_none() {
+            self.create_again()?;
             let last = self.segments.back().map(|last| last.number + 1);
             let number = last.unwrap_or_else(|| self.next_number());
             let path = path_of(&self.dir, number);
-            let create = || OpenOptions::new().read(true).write(true).create_new(true).open(&path);
-            let file = create().or_else(|error| match error.kind() {
-                io::ErrorKind::NotFound => self.create_again().and_then(|()| create()),
-                _ => Err(error),
-            });
-            self.writing = Some(file?);
+            let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+            self.writing = Some(file);
             self.segments.push_back(Segment { number, len: 0 });
             // Sync the folder, so that the file's name survives a crash too. Not all systems can sync
             // folders, so an error is ignored.
@@ -187,12 +188,17 @@ impl Spool {
         written
     }
 
-    /// Creates the folder and its files again, after somebody deleted them.
+    /// Creates what somebody has deleted of the folder and its files again.
     fn create_again(&mut self) -> io::Result<()> {
         fs::create_dir_all(&self.dir)?;
-        self._lock = lock(&self.dir)?;
-        self.cursor = open(&self.dir.join("cursor"))?;
-        self.note();
+        let is_gone = |name| self.dir.join(name).try_exists().is_ok_and(|it| !it);
+        if is_gone(LOCK) {
+            self._lock = lock(&self.dir)?;
+        }
+        if is_gone(PLACE) {
+            self.cursor = open(&self.dir.join(PLACE))?;
+            self.note();
+        }
         Ok(())
     }
 
@@ -361,7 +367,7 @@ fn lock(dir: &Path) -> io::Result<File> {
     if let Some((_, lock)) = reserved.filter(|(of, _)| *of == process::id()) {
         return Ok(lock);
     }
-    lock_file(&dir.join("lock")).map_err(|error| match error {
+    lock_file(&dir.join(LOCK)).map_err(|error| match error {
         TryLockError::WouldBlock => {
             io::Error::other("another program uses it; give each a folder of its own")
         }

@@ -278,8 +278,16 @@ fn a_folder_that_is_deleted_is_created_again_and_costs_nothing() {
     spool.append(&body(4), 4).unwrap();
     let error = Spool::open(&folder.0, 1 << 20).unwrap_err().to_string();
     assert!(error.contains("another program uses it"), "{error}");
+    // As after `rm folder/*`.
+    for file in fs::read_dir(&folder.0).unwrap() {
+        fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    spool.append(&body(6), 1).unwrap();
+    assert!(Spool::open(&folder.0, 1 << 20).is_err());
+    assert_eq!(take(&mut spool, 9), (vec![4, 6], 0));
+    spool.append(&body(7), 2).unwrap();
     drop(spool);
-    assert_eq!(take(&mut folder.open(1 << 20), 9), (vec![4], 0));
+    assert_eq!(take(&mut folder.open(1 << 20), 9), (vec![7], 0));
 }
 
 #[test]

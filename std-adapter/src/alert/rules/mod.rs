@@ -204,7 +204,7 @@ impl Rules {
 
     /// Finds rules with ranges that hold fewer than two values of a series that is looked at so often.
     pub(super) fn check_ranges(&self, interval: Duration) -> Result<(), RulesError> {
-        let least = 2 * interval;
+        let least = interval.saturating_mul(2);
         let error = |rule: &Rule| {
             let range = self.plan.shortest_range_of(rule.root)?;
             let text = format!(
