@@ -130,6 +130,13 @@ impl WallTime {
         (at(begun, offset), at(ended.max(begun), offset))
     }
 
+    /// A number by which what was recorded a short while ago is in order, whatever the wall clock did.
+    #[inline]
+    pub(crate) fn order_of(&self, ticks: Word) -> u64 {
+        // Ticks of 64 bits don't turn over.
+        if Word::BITS == 64 { ticks as u64 } else { self.steady_ns(ticks) }
+    }
+
     fn steady_ns(&self, ticks: Word) -> u64 {
         let mut newest_first = std::iter::once(&self.newest).chain(self.older.iter().rev());
         let oldest = self.older.front().unwrap_or(&self.newest);

@@ -80,6 +80,53 @@ fn a_future_that_moves_between_threads_keeps_its_fields() {
     });
 }
 
+/// The rings of threads are not read in the order in which a future was on them.
+#[test]
+fn the_last_value_of_a_field_is_that_of_the_last_poll_on_whatever_thread() {
+    use std::sync::mpsc::{Sender, channel};
+    use throughline::Instrument;
+    type Task = Box<dyn FnOnce() + Send>;
+    type Job = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+    fn polled(mut job: Job) -> Job {
+        let _ = job.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+        job
+    }
+    in_own_process("the_last_value_of_a_field_is_that_of_the_last_poll_on_whatever_thread", || {
+        let receiver = Receiver::start([]);
+        let guard = start(&config(&receiver));
+        let threads: [_; 2] = std::array::from_fn(|_| {
+            let (give, tasks) = channel::<Task>();
+            (give, std::thread::spawn(move || tasks.into_iter().for_each(|task| task())))
+        });
+        for n in 0..100_usize {
+            let mut polls = 0_u64;
+            let job = std::future::poll_fn(move |_| {
+                polls += 1;
+                record!(current, attempts = polls);
+                if polls == 3 { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+            });
+            let mut job: Job = Box::pin(job.instrument(span!("job", n)));
+            // On one, on the other, and on the first one again.
+            for turn in 0..3 {
+                let (done, wait) = channel();
+                let on: &Sender<Task> = &threads[(n + turn) % 2].0;
+                on.send(Box::new(move || done.send(polled(job)).unwrap())).unwrap();
+                job = wait.recv().unwrap();
+            }
+        }
+        for (give, thread) in threads {
+            drop(give);
+            thread.join().unwrap();
+        }
+        let report = guard.shutdown(LONG);
+        assert!(report.complete, "{report:?}");
+        receiver.with(|r| {
+            let attempts: Vec<_> = r.spans.iter().map(|span| int(&span.attributes, "attempts")).collect();
+            assert_eq!(attempts, [Some(3); 100]);
+        });
+    });
+}
+
 #[test]
 fn fields_for_a_span_that_has_ended_are_counted() {
     in_own_process("fields_for_a_span_that_has_ended_are_counted", || {

@@ -161,14 +161,18 @@ impl Assembler {
     fn keep(&mut self, raw: &RawRecord) {
         let Some(Record::Fields(fields)) = Record::parse(raw) else { return self.tally.malformed += 1 };
         self.callsites.learn(fields.callsite);
-        let Assembler { callsites, late, tally, .. } = self;
+        let Assembler { callsites, late, tally, wall_time, .. } = self;
         let Some(entry) = callsites.get(fields.callsite) else { return tally.malformed += 1 };
         // Most records of a span are of other callsites, which their heads tell without a look at the values.
         let replaces = |earlier: &RawRecord| {
             earlier.head.callsite == raw.head.callsite
                 && matches!(Record::parse(earlier), Some(Record::Fields(earlier)) if covers(entry, fields.values, earlier.values))
         };
-        match late.keep(fields.span, raw, replaces) {
+        let is_replaced = |later: &RawRecord| {
+            later.head.callsite == raw.head.callsite
+                && matches!(Record::parse(later), Some(Record::Fields(later)) if covers(entry, later.values, fields.values))
+        };
+        match late.keep(fields.span, raw, wall_time.order_of(fields.time), replaces, is_replaced) {
             Kept::Yes { dropped, replaced } => {
                 tally.unclaimed += dropped;
                 tally.absorbed += replaced;

@@ -4,6 +4,9 @@
 
 use throughline::adapter::ring::{RawRecord, Word};
 
+/// The time of records that come after all others of their span.
+pub(super) const LAST: u64 = u64::MAX;
+
 /// Marks the end of a list.
 const NONE: u32 = u32::MAX;
 /// Initial number of buckets; a power of two.
@@ -11,7 +14,8 @@ const BUCKETS: usize = 64;
 /// The most records of one span. A span has 128 attributes at most unless the configuration says otherwise.
 const SHARE: usize = 128;
 
-/// Records of kind Fields by span. The records of a span form a chain, which is found through a hash table;
+/// Records of kind Fields by span. The records of a span form a chain in the order of their times, because threads that a
+/// future was on are not read in the order in which it was on them. A chain is found through a hash table;
 /// chains are dropped in the order of their first records. All links are in the records' own slots, and slots
 /// are reused, so keeping a record allocates nothing once the table has grown.
 #[derive(Debug)]
@@ -45,6 +49,8 @@ struct Slot {
     next: u32,
     /// Valid in the first record of a chain.
     head: Head,
+    /// When it was recorded; see [`WallTime::order_of`](crate::wall_time::WallTime::order_of).
+    time: u64,
     raw: RawRecord,
 }
 
@@ -93,33 +99,41 @@ impl Late {
         }
     }
 
-    /// Keeps a record for `span`. An earlier record of the span goes if `replaces` says that nothing of it is
-    /// left to show. Cost: that of `replaces` for each record of the span.
+    /// Keeps a record for `span` that was made at `time`. An earlier record of the span goes if `replaces` says that
+    /// nothing of it is left to show, and this one does if `is_replaced` says so of it for a later record. Cost: that of
+    /// `replaces` for each record of the span.
     #[inline]
     pub(super) fn keep(
         &mut self,
         span: Word,
         raw: &RawRecord,
+        time: u64,
         replaces: impl Fn(&RawRecord) -> bool,
+        is_replaced: impl Fn(&RawRecord) -> bool,
     ) -> Kept {
-        match self.find(span) {
-            None => Kept::Yes { dropped: self.begin(span, raw), replaced: 0 },
-            Some(first) => self.keep_more(first, span, raw, replaces),
+        let Some(first) = self.find(span) else {
+            return Kept::Yes { dropped: self.begin(span, raw, time), replaced: 0 };
+        };
+        let last = self.slots[first as usize].head.last;
+        match time >= self.slots[last as usize].time {
+            true => self.keep_more(first, span, raw, time, replaces),
+            false => self.keep_between(first, span, raw, time, replaces, is_replaced),
         }
     }
 
-    /// Keeps a further record of a span whose chain begins with `first`.
+    /// Keeps a further record of a span whose chain begins with `first` and has no later one.
     fn keep_more(
         &mut self,
         first: u32,
         span: Word,
         raw: &RawRecord,
+        time: u64,
         replaces: impl Fn(&RawRecord) -> bool,
     ) -> Kept {
         let mut replaced = 0;
         if let Some(before) = self.replaced(first, replaces) {
             if self.slots[before as usize].next == NONE {
-                self.write(before, raw);
+                self.write(before, raw, time);
                 return Kept::Yes { dropped: 0, replaced: 1 };
             }
             self.unlink(first, before);
@@ -127,15 +141,69 @@ impl Late {
         } else if self.slots[first as usize].head.len as usize >= self.share {
             return Kept::Full;
         }
-        Kept::Yes { dropped: self.add(span, raw), replaced }
+        Kept::Yes { dropped: self.add(span, raw, time), replaced }
     }
 
-    /// Keeps a record for `span` beyond its share. Returns how many records were dropped to make room.
-    pub(super) fn add(&mut self, span: Word, raw: &RawRecord) -> u64 {
+    /// Keeps a record of a span that has a later one already.
+    #[cold]
+    fn keep_between(
+        &mut self,
+        first: u32,
+        span: Word,
+        raw: &RawRecord,
+        time: u64,
+        replaces: impl Fn(&RawRecord) -> bool,
+        is_replaced: impl Fn(&RawRecord) -> bool,
+    ) -> Kept {
+        let (mut at, mut before) = (first, None);
+        while at != NONE {
+            let slot = &self.slots[at as usize];
+            if slot.time > time {
+                if is_replaced(&slot.raw) {
+                    return Kept::Yes { dropped: 0, replaced: 1 };
+                }
+            } else if before.is_none() && replaces(&slot.raw) {
+                before = Some(at);
+            }
+            at = slot.next;
+        }
+        match before {
+            Some(before) => self.unlink(first, before),
+            None if self.slots[first as usize].head.len as usize >= self.share => return Kept::Full,
+            None => {}
+        }
+        Kept::Yes { dropped: self.insert(span, raw, time), replaced: u64::from(before.is_some()) }
+    }
+
+    /// Puts a record before the first later one of its span. Returns how many records were dropped to make room.
+    fn insert(&mut self, span: Word, raw: &RawRecord, time: u64) -> u64 {
+        let dropped = self.make_room();
+        let Some(first) = self.find(span) else { return dropped + self.begin(span, raw, time) };
+        let mut at = first;
+        while self.slots[at as usize].time <= time {
+            at = self.slots[at as usize].next;
+        }
+        // The later one moves to a new slot, so that the chain keeps its first slot.
+        let Slot { raw: later, time: later_time, .. } = &self.slots[at as usize];
+        let (later, later_time) = (later.clone(), *later_time);
+        let new = self.place(&later, later_time);
+        self.write(at, raw, time);
+        self.slots[new as usize].next = std::mem::replace(&mut self.slots[at as usize].next, new);
+        self.kept += 1;
+        let head = &mut self.slots[first as usize].head;
+        head.len += 1;
+        if head.last == at {
+            head.last = new;
+        }
+        dropped
+    }
+
+    /// Keeps a record for `span`, after its others and beyond its share. Returns how many records were dropped to make room.
+    pub(super) fn add(&mut self, span: Word, raw: &RawRecord, time: u64) -> u64 {
         let dropped = self.make_room();
         // Look now, because the span's own chain may have been the oldest.
-        let Some(first) = self.find(span) else { return dropped + self.begin(span, raw) };
-        let at = self.place(raw);
+        let Some(first) = self.find(span) else { return dropped + self.begin(span, raw, time) };
+        let at = self.place(raw, time);
         self.kept += 1;
         let head = &mut self.slots[first as usize].head;
         head.len += 1;
@@ -146,9 +214,9 @@ impl Late {
 
     /// Begins the chain of a span that has none. Returns how many records were dropped to make room.
     #[inline(always)]
-    fn begin(&mut self, span: Word, raw: &RawRecord) -> u64 {
+    fn begin(&mut self, span: Word, raw: &RawRecord, time: u64) -> u64 {
         let dropped = self.make_room();
-        let at = self.place(raw);
+        let at = self.place(raw, time);
         self.kept += 1;
         let bucket = self.bucket(span);
         let neighbour = std::mem::replace(&mut self.buckets[bucket], at);
@@ -199,8 +267,9 @@ impl Late {
     /// keeps its first slot.
     fn unlink(&mut self, first: u32, at: u32) {
         let next = self.slots[at as usize].next;
-        let raw = self.slots[next as usize].raw.clone();
-        self.write(at, &raw);
+        let Slot { raw, time, .. } = &self.slots[next as usize];
+        let (raw, time) = (raw.clone(), *time);
+        self.write(at, &raw, time);
         self.slots[at as usize].next = self.slots[next as usize].next;
         let head = &mut self.slots[first as usize].head;
         head.len -= 1;
@@ -277,27 +346,29 @@ impl Late {
     }
 
     #[inline]
-    fn place(&mut self, raw: &RawRecord) -> u32 {
+    fn place(&mut self, raw: &RawRecord, time: u64) -> u32 {
         let at = self.free;
-        let Some(slot) = self.slots.get_mut(at as usize) else { return self.grow(raw) };
+        let Some(slot) = self.slots.get_mut(at as usize) else { return self.grow(raw, time) };
         self.free = slot.next;
         slot.next = NONE;
-        self.write(at, raw);
+        self.write(at, raw, time);
         at
     }
 
     #[inline]
-    fn write(&mut self, at: u32, raw: &RawRecord) {
-        let kept = &mut self.slots[at as usize].raw;
+    fn write(&mut self, at: u32, raw: &RawRecord, time: u64) {
+        let slot = &mut self.slots[at as usize];
+        slot.time = time;
+        let kept = &mut slot.raw;
         (kept.head, kept.len) = (raw.head, raw.len);
         kept.body[..raw.len].copy_from_slice(&raw.body[..raw.len]);
     }
 
     #[cold]
-    fn grow(&mut self, raw: &RawRecord) -> u32 {
+    fn grow(&mut self, raw: &RawRecord, time: u64) -> u32 {
         let at = self.slots.len() as u32;
         let head = Head { span: 0, last: at, len: 0, neighbour: NONE, older: NONE, newer: NONE };
-        self.slots.push(Slot { next: NONE, head, raw: raw.clone() });
+        self.slots.push(Slot { next: NONE, head, time, raw: raw.clone() });
         if self.slots.len() > self.buckets.len() {
             self.buckets = vec![NONE; 2 * self.buckets.len()].into();
             let mut first = self.oldest;
@@ -354,122 +425,4 @@ impl<'a> Iterator for Records<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::collections::VecDeque;
-    use throughline::adapter::ring::{Head as RecordHead, RecordKind};
-
-    fn raw(span: Word, mark: Word) -> RawRecord {
-        let mut raw = RawRecord::new();
-        raw.head = RecordHead::new(RecordKind::Fields, 3, 0, 0);
-        (raw.body[0], raw.body[1]) = (mark, span);
-        raw.len = 7;
-        raw
-    }
-
-    /// Keeps a record that replaces those with the same mark, and returns how many were dropped or refused, and how
-    /// many replaced.
-    fn keep(late: &mut Late, span: Word, mark: Word) -> (u64, u64) {
-        match late.keep(span, &raw(span, mark), |earlier| earlier.body[0] == mark) {
-            Kept::Yes { dropped, replaced } => (dropped, replaced),
-            Kept::Full => (1, 0),
-        }
-    }
-
-    #[test]
-    fn memory_is_used_again() {
-        let mut late = Late::new(100);
-        for span in 1..10_000 {
-            assert_eq!((keep(&mut late, span, 0), keep(&mut late, span, 1)), ((0, 0), (0, 0)));
-            let chain = late.take(span).unwrap();
-            assert_eq!(late.release(chain), 2);
-        }
-        assert_eq!((late.slots.len(), late.kept, late.buckets.len()), (2, 0, BUCKETS));
-        assert!(late.take(5).is_none());
-    }
-
-    #[test]
-    fn beyond_the_limit_the_oldest_are_given_up_and_counted() {
-        let mut late = Late::new(10);
-        let given_up: u64 = (1..=25).map(|span| keep(&mut late, span, 0).0).sum();
-        assert_eq!(given_up, 15);
-        assert!(late.take(15).is_none());
-        assert!(late.take(16).is_some());
-        assert_eq!(late.clear(), 10);
-    }
-
-    #[test]
-    fn a_span_has_its_share_and_no_more() {
-        let mut late = Late::new(16_384);
-        keep(&mut late, 1, 0);
-        let refused: u64 = (0..30_000).map(|mark| keep(&mut late, 2, mark).0).sum();
-        assert_eq!(refused, 30_000 - SHARE as u64);
-        assert_eq!(keep(&mut late, 2, 5), (0, 1), "what it has may still change");
-        assert!(late.take(1).is_some(), "another span keeps its own");
-    }
-
-    /// A plain model of [`Late`]: each span with the marks of its records, oldest first.
-    #[derive(Default)]
-    struct Model(VecDeque<(Word, Vec<Word>)>);
-
-    impl Model {
-        fn kept(&self) -> usize {
-            self.0.iter().map(|(_, marks)| marks.len()).sum()
-        }
-
-        fn keep(&mut self, span: Word, mark: Word, limit: usize) -> (u64, u64) {
-            let own = self.0.iter_mut().find(|(kept, _)| *kept == span);
-            let mut replaced = 0;
-            if let Some((_, marks)) = own {
-                if let Some(at) = marks.iter().position(|kept| *kept == mark) {
-                    marks.remove(at);
-                    replaced = 1;
-                } else if marks.len() >= SHARE.min(limit / 8).max(1) {
-                    return (1, 0);
-                }
-            }
-            let mut given_up = 0;
-            while self.kept() >= limit {
-                given_up += self.0.pop_front().map_or(0, |(_, marks)| marks.len() as u64);
-            }
-            match self.0.iter_mut().find(|(kept, _)| *kept == span) {
-                Some((_, marks)) => marks.push(mark),
-                None => self.0.push_back((span, vec![mark])),
-            }
-            (given_up, replaced)
-        }
-
-        fn take(&mut self, span: Word) -> Option<Vec<Word>> {
-            let at = self.0.iter().position(|(kept, _)| *kept == span)?;
-            self.0.remove(at).map(|(_, marks)| marks)
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn keeps_what_a_plain_list_keeps(
-            limit in 1usize..200, spans in 1usize..300,
-            steps in proptest::collection::vec((any::<prop::sample::Index>(), 0u8..4, 0usize..30), 0..2000),
-        ) {
-            let (mut late, mut model) = (Late::new(limit), Model::default());
-            for (index, what, mark) in steps {
-                // Use ids of two threads.
-                let span = index.index(spans) + 1;
-                let span = span | (span & 1) << (Word::BITS - 8);
-                if what > 0 {
-                    prop_assert_eq!(keep(&mut late, span, mark), model.keep(span, mark, limit));
-                } else {
-                    let chain = late.take(span);
-                    let marks = chain.map(|_| late.records(chain).map(|raw| raw.body[0]).collect());
-                    prop_assert_eq!(&marks, &model.take(span));
-                    if let (Some(chain), Some(marks)) = (chain, marks) {
-                        prop_assert_eq!(late.release(chain), marks.len() as u64);
-                    }
-                }
-                prop_assert_eq!(late.kept, model.kept());
-                prop_assert!(late.slots.len() <= limit);
-            }
-        }
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ use super::Assembler;
 use crate::propagation::correlation::{self, Fields};
 use crate::pump::FanOut;
 use crate::pump::callsites::{Callsites, Entry};
+use crate::pump::late::LAST;
 use crate::pump::merged::{Merged, Parts};
 use crate::pump::remote::is_remote;
 use std::collections::HashMap;
@@ -196,7 +197,7 @@ impl Assembler {
         };
         correlated.learn(&mut self.callsites);
         for raw in &records {
-            self.tally.unclaimed += self.late.add(span.id, raw);
+            self.tally.unclaimed += self.late.add(span.id, raw, LAST);
         }
         records.len() as u64
     }

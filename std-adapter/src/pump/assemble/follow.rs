@@ -2,7 +2,7 @@
 
 use super::Assembler;
 use crate::pump::callsites::Entry;
-use crate::pump::late::Chain;
+use crate::pump::late::{Chain, LAST};
 use crate::pump::merged::Merged;
 use crate::pump::remote::is_remote;
 use crate::pump::resources::{Resources, RollUp, Wanted, labels};
@@ -53,7 +53,7 @@ impl Assembler {
         let Some(resources) = &mut self.resources else { return };
         let Some((totals, raw)) = resources.take(span, root) else { return };
         self.callsites.learn(raw.head.callsite);
-        self.tally.unclaimed += self.late.add(span, &raw);
+        self.tally.unclaimed += self.late.add(span, &raw, LAST);
         self.used = Some(totals);
         self.own += 1;
     }
