@@ -1,14 +1,15 @@
 //! Turns records into views: completes ids, converts ticks to times, adds late fields to their spans, and
 //! gives spans of remote traces the remote ids.
 
+mod added;
 mod correlated;
 mod follow;
 mod logs;
 
 use super::callsites::{Callsites, Entry};
 use super::fan_out::FanOut;
-use super::late::{Chain, Kept, Late};
-use super::merged::{Merged, Parts, covers, next_kept};
+use super::late::{Chain, Late};
+use super::merged::{Merged, Parts, next_kept};
 use super::remote::{self, Remotes, is_remote};
 use super::resources::{Resources, RollUp, Totals};
 use super::sample::Arrival;
@@ -154,31 +155,6 @@ impl Assembler {
         // Places of later texts move.
         found.iter().rev().for_each(|(place, text)| replace_text(&mut raw, place, text));
         Some(raw)
-    }
-
-    /// Keeps a field record until its span ends. Never inlined, so that [`Assembler::record`] only passes on.
-    #[inline(never)]
-    fn keep(&mut self, raw: &RawRecord) {
-        let Some(Record::Fields(fields)) = Record::parse(raw) else { return self.tally.malformed += 1 };
-        self.callsites.learn(fields.callsite);
-        let Assembler { callsites, late, tally, wall_time, .. } = self;
-        let Some(entry) = callsites.get(fields.callsite) else { return tally.malformed += 1 };
-        // Most records of a span are of other callsites, which their heads tell without a look at the values.
-        let replaces = |earlier: &RawRecord| {
-            earlier.head.callsite == raw.head.callsite
-                && matches!(Record::parse(earlier), Some(Record::Fields(earlier)) if covers(entry, fields.values, earlier.values))
-        };
-        let is_replaced = |later: &RawRecord| {
-            later.head.callsite == raw.head.callsite
-                && matches!(Record::parse(later), Some(Record::Fields(later)) if covers(entry, later.values, fields.values))
-        };
-        match late.keep(fields.span, raw, wall_time.order_of(fields.time), replaces, is_replaced) {
-            Kept::Yes { dropped, replaced } => {
-                tally.unclaimed += dropped;
-                tally.absorbed += replaced;
-            }
-            Kept::Full => tally.too_many_fields += 1,
-        }
     }
 
     /// Handles a record, or keeps it back if it `may_wait`. Never inlined, so that there is one copy with

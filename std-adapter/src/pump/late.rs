@@ -99,10 +99,15 @@ impl Late {
         }
     }
 
+    /// Keeps the first record for `span`, and returns how many were dropped to make room; `None` if there is one already.
+    #[inline]
+    pub(super) fn keep_first(&mut self, span: Word, raw: &RawRecord, time: u64) -> Option<u64> {
+        self.find(span).is_none().then(|| self.begin(span, raw, time))
+    }
+
     /// Keeps a record for `span` that was made at `time`. An earlier record of the span goes if `replaces` says that
     /// nothing of it is left to show, and this one does if `is_replaced` says so of it for a later record. Cost: that of
     /// `replaces` for each record of the span.
-    #[inline]
     pub(super) fn keep(
         &mut self,
         span: Word,
