@@ -11,6 +11,10 @@ use std::time::{Duration, Instant};
 
 /// How long a spool that cannot be written is left alone.
 const SPOOL_PAUSE: Duration = Duration::from_secs(1);
+/// An attempt that fails after this time has hung. The next one comes after as long a rest, up to [`LONGEST_REST`], in which what came meanwhile gets to
+/// where it waits.
+const HUNG: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_secs(5);
 
 /// Bodies that wait until they are taken.
 ///
@@ -135,7 +139,9 @@ impl Outbox {
         while last || !state.away.as_ref().is_some_and(Away::is_too_early) {
             let Some((body, records, place)) = state.front() else { break };
             drop(state);
+            let begun = Instant::now();
             let sent = send(&body);
+            let took = begun.elapsed();
             state = self.lock();
             match sent {
                 Ok(()) => {
@@ -148,7 +154,8 @@ impl Outbox {
                     state.pop(place);
                 }
                 Err(error) => {
-                    let pause = Away::note(&mut state.away, error.message, error.asked);
+                    let rest = (took >= HUNG && !last).then(|| took.min(LONGEST_REST));
+                    let pause = Away::note(&mut state.away, error.message, error.asked.max(rest));
                     drop(state);
                     let goes_on = last && deadline.pause(pause);
                     state = self.lock();
@@ -294,6 +301,21 @@ mod tests {
         assert_eq!((outbox.held(), outbox.on_disk_now(), outbox.at_risk()), (1, 1, None));
         drop(outbox);
         std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn after_an_attempt_that_hung_there_is_no_other_one_at_once() {
+        let outbox = Outbox::in_memory(100, 1);
+        let mut attempts = 0;
+        for _ in 0..3 {
+            outbox.add(|body| body.push(b'a'));
+            let _ = outbox.deliver(&Deadline::never(), false, |_| {
+                attempts += 1;
+                std::thread::sleep(HUNG);
+                Err(ExportError::new(DropReason::Unreachable, 1, "no answer"))
+            });
+        }
+        assert_eq!((attempts, outbox.held()), (1, 3));
     }
 
     #[test]
