@@ -238,8 +238,8 @@ impl State {
 }
 
 impl Disk {
-    /// Appends bodies in order, unless the spool could not be written just now and this is not the `last` time. Returns how many are done with: on the disk, or lost because there is no
-    /// room.
+    /// Appends bodies in order, unless the spool could not be written just now and this is not the `last` time. Returns how many are done with: on the
+    /// disk, or lost because there is no room.
     fn append(&mut self, bodies: &[(&[u8], u64)], lost: &mut Lost, last: bool) -> usize {
         let is_early = !last && self.broken.as_ref().is_some_and(|(_, again)| Instant::now() < *again);
         if bodies.is_empty() || is_early {

@@ -44,6 +44,7 @@ pub(super) fn load(center: &mut Center, now: i64) -> Option<String> {
     take_over(center, &path, now)
 }
 
+/// As [`load`], from the file at this path.
 fn take_over(center: &mut Center, path: &Path, now: i64) -> Option<String> {
     let baselines = beside(path);
     if let Err(why) = center.engine.load_baselines(&baselines) {
@@ -76,7 +77,8 @@ fn problem(center: &mut Center, path: &Path, text: &str) {
     center.state_problems = (center.state_problems.0 + 1, Some(text));
 }
 
-/// Writes the file if something has changed, after another process that had it until now has left what it knew. While an alert is pending the time of the file changes too, because its duration goes on from there.
+/// Writes the file if something has changed, after taking over what another process has left that had it until now. While an alert is pending the time of the
+/// file changes too, because its duration goes on from there.
 pub(super) fn save(center: &mut Center, now: i64) {
     let Some(path) = &path(center) else { return };
     if std::mem::take(&mut center.is_others) {

@@ -6,7 +6,8 @@ use crate::pump::merged::covers;
 use throughline::adapter::record::{Record, Values};
 use throughline::adapter::ring::RawRecord;
 
-/// The values of another field record, if it is of the same callsite. Most records of a span are of other callsites, which their heads tell without a look at the values.
+/// The values of another field record, if it is of the same callsite. Most records of a span are of other callsites, which
+/// their heads tell without a look at the values.
 fn values_of<'r>(raw: &RawRecord, other: &'r RawRecord) -> Option<Values<'r>> {
     match (other.head.callsite == raw.head.callsite).then(|| Record::parse(other))?? {
         Record::Fields(other) => Some(other.values),
@@ -30,7 +31,7 @@ impl Assembler {
         }
     }
 
-    /// Keeps a further field record of a span. Parses the record again, so that the first one, which is mostly the only one, stays in registers.
+    /// Keeps a further field record of a span. Parses the record again, so that the first one stays in registers.
     #[inline(never)]
     fn keep_more(&mut self, raw: &RawRecord, time: u64) {
         let Assembler { callsites, late, tally, .. } = self;
