@@ -111,9 +111,9 @@ mod without_loom {
         pub use crate::recorder::OutsideRecord;
         #[cfg(feature = "std")]
         pub use crate::recorder::{
-            Refusal, ThreadHook, acquire_thread, for_each_thread, forget_threads, interrupted_place,
-            mark_correlation, mute_thread, place_words, record_polls, recorded_span, refuse_thread, refused,
-            release_thread, remote_parent, set_sample_ratio, set_thread_hook, turn_remote_parents,
+            Refusal, ThreadHook, ThreadPlace, acquire_thread, for_each_thread, forget_threads,
+            interrupted_place, mark_correlation, mute_thread, record_polls, recorded_span, refuse_thread,
+            refused, release_thread, remote_parent, set_sample_ratio, set_thread_hook, turn_remote_parents,
         };
         pub use crate::recorder::{id_key, set_id_key};
         #[cfg(feature = "std")]

@@ -103,8 +103,8 @@ pub const STEPS: &[Step] = &[
 /// Workspaces of firmware, which commands for the root workspace do not include.
 const FIRMWARE: &[&str] = &["examples/firmware", "benches/firmware", "ci/rtt"];
 
-/// The `--test` targets of the core that are written for loom.
-const LOOM_TESTS: &[&str] = &["loom_ring", "loom_series", "loom_threads", "loom_callsites"];
+/// The `--test` targets that are written for loom; the last is the profiler's, the others are the core's.
+const LOOM_TESTS: &[&str] = &["loom_ring", "loom_series", "loom_threads", "loom_callsites", "loom_rings"];
 
 fn fmt() -> Result<Done> {
     let others = [FIRMWARE, &["std-adapter/decode/fuzz"]].concat();
@@ -247,7 +247,7 @@ fn loom() -> Result<Done> {
     let optimised =
         ["loom", "generator", "throughline"].map(|it| format!("profile.dev.package.{it}.opt-level=3"));
     let mut cmd = Cmd::cargo_test()
-        .args(["-p", "throughline"])
+        .args(["-p", "throughline", "-p", "throughline-profile"])
         .args(optimised.iter().flat_map(|it| ["--config", it.as_str()]))
         .env("RUSTFLAGS", "--cfg loom")
         .env("CARGO_TARGET_DIR", workspace::target_dir().join("loom"));

@@ -338,15 +338,24 @@ impl Recorder {
 
     #[inline(always)]
     pub(crate) fn place(&self) -> (Word, Word) {
-        let owner = self.ring.owner();
-        (owner.span.load(Relaxed), owner.root.load(Relaxed))
+        (self.span_word(), self.root_word())
+    }
+
+    #[inline(always)]
+    pub(crate) fn root_word(&self) -> Word {
+        self.ring.owner().root.load(Relaxed)
+    }
+
+    #[inline(always)]
+    pub(crate) fn span_word(&self) -> Word {
+        self.ring.owner().span.load(Relaxed)
     }
 
     /// Whether this span word is the current one, so that its entry is the innermost one alive.
     #[cfg(any(straight, short))]
     #[inline(always)]
     pub(crate) fn is_current(&self, span: Word) -> bool {
-        self.ring.owner().span.load(Relaxed) == span
+        self.span_word() == span
     }
 
     /// Moves to a span of the same trace.

@@ -35,8 +35,8 @@ pub use outside::OutsideRecord;
 pub use sampler::set_sample_ratio;
 #[cfg(feature = "std")]
 pub use thread::{
-    Refusal, ThreadHook, acquire_thread, for_each_thread, forget_threads, interrupted_place, mute_thread,
-    place_words, recorded_span, refuse_thread, refused, release_thread, set_thread_hook,
+    Refusal, ThreadHook, ThreadPlace, acquire_thread, for_each_thread, forget_threads, interrupted_place,
+    mute_thread, recorded_span, refuse_thread, refused, release_thread, set_thread_hook,
 };
 
 use crate::clock::Clock;

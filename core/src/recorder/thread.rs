@@ -145,22 +145,35 @@ pub fn interrupted_place() -> Option<crate::TraceContext> {
     unsafe { CURRENT.get().as_ref() }?.trace_context()
 }
 
-/// The words of the place that is current on the running thread. The first one changes whenever another span becomes current;
-/// [`recorded_span`] reads both. They are 0 outside any span, and on a thread that has recorded nothing. For allocators, which
-/// ask with each block. As [`interrupted_place`], it may be called at any instruction. Cost: a thread-local read, a branch and
-/// two loads.
-#[inline(always)]
-pub fn place_words() -> (crate::ring::Word, crate::ring::Word) {
-    // SAFETY: only `set_current` stores this pointer, and it stores null or a `&'static Recorder`.
-    match unsafe { CURRENT.get().as_ref() } {
-        Some(recorder) => recorder.place(),
-        None => (0, 0),
+/// The place of the running thread, for allocators, which ask with each block. As [`interrupted_place`], it may be asked at any
+/// instruction, and never makes a recorder.
+#[derive(Clone, Copy, Debug)]
+pub struct ThreadPlace(&'static Recorder);
+
+impl ThreadPlace {
+    /// That of the running thread. Cost: a thread-local read.
+    #[inline(always)]
+    pub fn here() -> ThreadPlace {
+        // SAFETY: the pointer is a `&'static Recorder` from the start, and `set_current` alone stores another.
+        ThreadPlace(unsafe { &*WITH_CELLS.get() })
+    }
+
+    /// A word that changes whenever another span becomes current. Cost: a load.
+    #[inline(always)]
+    pub fn span_word(self) -> crate::ring::Word {
+        self.0.span_word()
+    }
+
+    /// The word of the trace's root, for [`recorded_span`]. Cost: a load.
+    #[inline(always)]
+    pub fn root_word(self) -> crate::ring::Word {
+        self.0.root_word()
     }
 }
 
-/// The id, as records have it, of the span of a place with these [words](place_words), if that span is recorded; 0 if not.
+/// The id, as records have it, of the span of a place with these words, if that span is recorded; 0 if not.
 #[inline(always)]
-pub fn recorded_span((span, root): (crate::ring::Word, crate::ring::Word)) -> crate::ring::Word {
+pub fn recorded_span(span: crate::ring::Word, root: crate::ring::Word) -> crate::ring::Word {
     use crate::place::{REMOTE, is_sampled, span_id};
     let id = span_id(span, root);
     if root != 0 && is_sampled(root) && id & REMOTE == 0 { id } else { 0 }

@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+// The model checker has the rings alone (`tests/loom_rings.rs`), because the core under it has no recorders of threads.
+#![cfg(not(loom))]
 // Programs of other systems than Linux on x86-64 and AArch64 (`sampled`, see build.rs) have only what the system tells,
 // counts of allocations, and reports of profiles that were taken elsewhere.
 

@@ -1,119 +1,171 @@
 //! Short records of one thread on their way to the pump: a fixed ring with one writer and one reader. Neither ever waits
 //! for the other, and neither allocates through the program's allocator.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::ptr;
+#[cfg(not(loom))]
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
-/// A ring for `N` records of `W` words; `N` is a power of two.
+type Record<const W: usize> = [AtomicU64; W];
+
+/// A ring for `N - 1` records of `W` words. The writer's two words lie here, among those that it uses anyway, and the ring lies
+/// elsewhere.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Marks<const W: usize, const N: usize> {
-    writer: Writer,
+    /// Where the next record goes.
+    next: AtomicPtr<Record<W>>,
+    /// Where the writer must look before it goes on: at the end of the ring, or at the one record that is always left free.
+    limit: AtomicPtr<Record<W>>,
+    /// Null before [`make`](Marks::make). Never freed.
+    ring: AtomicPtr<Ring<W, N>>,
+}
+
+#[repr(C, align(64))]
+struct Ring<const W: usize, const N: usize> {
+    records: [Record<W>; N],
     reader: Reader,
-    records: [[AtomicU64; W]; N],
 }
 
-/// What the writer stores, on a line of the cache of its own.
-#[derive(Debug)]
-#[repr(align(64))]
-struct Writer {
-    /// Records written so far.
-    head: AtomicUsize,
-    /// Where the ring was full when the writer looked last.
-    full: AtomicUsize,
-}
-
-/// What the reader stores.
-#[derive(Debug)]
+/// What the reader stores, on a line of the cache of its own.
 #[repr(align(64))]
 struct Reader {
-    /// Records read so far.
+    /// The record that is read next.
     tail: AtomicUsize,
 }
 
-impl<const W: usize, const N: usize> Marks<W, N> {
-    const MASK: usize = {
-        assert!(N.is_power_of_two());
-        N - 1
-    };
+impl<const W: usize, const N: usize> Ring<W, N> {
+    /// The number of the record at a position of the writer, which may be just after the last one.
+    fn index(&self, next: *mut Record<W>) -> usize {
+        (next.addr() - self.records.as_ptr().addr()) / size_of::<Record<W>>() % N
+    }
 
-    pub(crate) const fn new() -> Marks<W, N> {
+    /// The position of a record, or just after the last one.
+    fn at(&self, index: usize) -> *mut Record<W> {
+        self.records[index..].as_ptr().cast_mut()
+    }
+
+    /// An empty one; null without memory.
+    #[cfg(not(loom))]
+    fn leak() -> *mut Ring<W, N> {
+        use std::alloc::{GlobalAlloc, Layout, System};
+        // SAFETY: the layout is not empty. Atomics of zeros are valid.
+        unsafe { System.alloc_zeroed(Layout::new::<Ring<W, N>>()) }.cast()
+    }
+
+    /// Atomics of the model checker cannot be made of zeros.
+    #[cfg(loom)]
+    fn leak() -> *mut Ring<W, N> {
+        let records = std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0)));
+        Box::leak(Box::new(Ring { records, reader: Reader { tail: AtomicUsize::new(0) } }))
+    }
+}
+
+impl<const W: usize, const N: usize> Marks<W, N> {
+    /// Without a ring, so that no record finds room.
+    pub(crate) fn new() -> Marks<W, N> {
+        let null = ptr::null_mut();
         Marks {
-            writer: Writer { head: AtomicUsize::new(0), full: AtomicUsize::new(0) },
-            reader: Reader { tail: AtomicUsize::new(0) },
-            records: [const { [const { AtomicU64::new(0) }; W] }; N],
+            next: AtomicPtr::new(null),
+            limit: AtomicPtr::new(null),
+            ring: AtomicPtr::new(ptr::null_mut()),
         }
     }
 
-    /// An empty ring that is never freed; `None` without memory. The system provides its pages as they are first written.
-    pub(crate) fn leak() -> Option<&'static Marks<W, N>> {
-        // SAFETY: the layout is not empty.
-        let memory = unsafe { System.alloc_zeroed(Layout::new::<Marks<W, N>>()) }.cast::<Marks<W, N>>();
-        // SAFETY: the memory is large enough, nothing else has it, and atomics of zeros are valid.
-        unsafe { memory.as_ref() }
+    /// Makes the ring if there is none yet; false without memory. The system provides its pages as they are first written. Only
+    /// the writer may call this.
+    pub(crate) fn make(&self) -> bool {
+        if self.ring().is_some() {
+            return true;
+        }
+        let memory = Ring::<W, N>::leak();
+        // SAFETY: it is null or a ring, which is never freed.
+        let Some(ring) = (unsafe { memory.as_ref() }) else { return false };
+        self.next.store(ring.at(0), Ordering::Relaxed);
+        self.limit.store(ring.at(0), Ordering::Relaxed);
+        self.ring.store(memory, Ordering::Release);
+        true
+    }
+
+    fn ring(&self) -> Option<&Ring<W, N>> {
+        // SAFETY: only `make` stores this pointer, to a ring that is never freed.
+        unsafe { self.ring.load(Ordering::Acquire).as_ref() }
     }
 
     /// Adds a record; false if there is no room. There must be one writer at a time.
     #[inline]
     pub(crate) fn put(&self, record: [u64; W]) -> bool {
-        self.put_unseen(record)
-            || self.look(self.writer.head.load(Ordering::Relaxed)) > 0 && self.put_unseen(record)
+        self.put_unseen(record) || self.look() > 0 && self.put_unseen(record)
     }
 
-    /// Adds a record if there was room for it when the writer looked last.
+    /// Adds a record if there was room for it when the writer looked last. Cost: two loads, a comparison, and a store for each
+    /// word and for the position.
     #[inline(always)]
     pub(crate) fn put_unseen(&self, record: [u64; W]) -> bool {
-        let head = self.writer.head.load(Ordering::Relaxed);
-        if head == self.writer.full.load(Ordering::Relaxed) {
+        let next = self.next.load(Ordering::Relaxed);
+        if next == self.limit.load(Ordering::Relaxed) {
             return false;
         }
-        for (word, value) in self.records[head & Self::MASK].iter().zip(record) {
+        // SAFETY: before the limit there are records of the ring, which is never freed.
+        let words = unsafe { &*next };
+        for (word, value) in words.iter().zip(record) {
             word.store(value, Ordering::Relaxed);
         }
-        self.writer.head.store(head.wrapping_add(1), Ordering::Release);
+        // SAFETY: this is at most the end of the ring.
+        self.next.store(unsafe { next.add(1) }, Ordering::Release);
         true
     }
 
     /// Adds a record if there is room for another one after it.
     pub(crate) fn put_if_room_for_two(&self, record: [u64; W]) -> bool {
-        self.look(self.writer.head.load(Ordering::Relaxed)) >= 2 && self.put(record)
+        self.look() >= 2 && self.put(record)
     }
 
     /// Looks how many records there is room for.
     #[cold]
     #[inline(never)]
-    fn look(&self, head: usize) -> usize {
+    fn look(&self) -> usize {
+        let Some(ring) = self.ring() else { return 0 };
+        let at = ring.index(self.next.load(Ordering::Relaxed));
         // Acquire: what the reader has read of these records is over before they are written again.
-        let full = self.reader.tail.load(Ordering::Acquire).wrapping_add(N);
-        self.writer.full.store(full, Ordering::Relaxed);
-        full.wrapping_sub(head)
+        let room = (ring.reader.tail.load(Ordering::Acquire) + N - 1 - at) % N;
+        // Release, because the reader may see this position and not the one before it, after the last record.
+        self.next.store(ring.at(at), Ordering::Release);
+        self.limit.store(ring.at((at + room).min(N)), Ordering::Relaxed);
+        room
     }
 
-    /// Records written so far.
+    /// Where the writer is: as long as it has written no record since [`read`](Marks::read), this is what that returned.
     pub(crate) fn head(&self) -> usize {
-        self.writer.head.load(Ordering::Relaxed)
+        self.ring().map_or(0, |ring| ring.index(self.next.load(Ordering::Relaxed)))
     }
 
-    /// Reads all records, in order, and returns how many were written so far. There must be one reader at a time.
-    pub(crate) fn read(&self, mut each: impl FnMut([u64; W])) -> usize {
+    /// Reads all records, in order, and returns where the writer was; `None` if there is no ring yet. There must be one reader at
+    /// a time.
+    pub(crate) fn read(&self, mut each: impl FnMut([u64; W])) -> Option<usize> {
+        let ring = self.ring()?;
         // Acquire: the words of every record before this position were written before it.
-        let head = self.writer.head.load(Ordering::Acquire);
-        let mut tail = self.reader.tail.load(Ordering::Relaxed);
+        let head = ring.index(self.next.load(Ordering::Acquire));
+        let mut tail = ring.reader.tail.load(Ordering::Relaxed);
         while tail != head {
-            each(self.records[tail & Self::MASK].each_ref().map(|word| word.load(Ordering::Relaxed)));
-            tail = tail.wrapping_add(1);
-            self.reader.tail.store(tail, Ordering::Release);
+            each(ring.records[tail].each_ref().map(|word| word.load(Ordering::Relaxed)));
+            tail = (tail + 1) % N;
+            ring.reader.tail.store(tail, Ordering::Release);
         }
-        head
+        Some(head)
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
     #[test]
     fn a_reader_on_another_thread_sees_whole_records_in_order() {
-        let marks = Marks::<3, 8>::leak().unwrap();
+        let marks = Marks::<3, 8>::new();
+        assert!(!marks.put([0; 3]) && marks.read(|_| {}).is_none(), "it has no ring");
+        assert!(marks.make() && marks.make());
         let (records, mut next) = (if cfg!(miri) { 100 } else { 50_000 }, 0);
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -132,6 +184,6 @@ mod tests {
                 });
             }
         });
-        assert!((0..8).all(|n| marks.put([n; 3])) && !marks.put([8; 3]), "it holds 8 records");
+        assert!((0..7).all(|n| marks.put([n; 3])) && !marks.put([7; 3]), "it holds 7 records");
     }
 }

@@ -12,7 +12,7 @@ use crate::unwind::{End, Scratch, Start};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
-use throughline::adapter::recorder::{interrupted_place, place_words, recorded_span};
+use throughline::adapter::recorder::{ThreadPlace, interrupted_place, recorded_span};
 use throughline::{SpanId, TraceContext, TraceId};
 
 /// The signal of the timers. Signals that others send with it are passed on to the handler that was there before.
@@ -69,6 +69,8 @@ impl Slot {
             full_drops: AtomicU64::new(0),
             spans: Marks::new(),
         }));
+        // Without memory for it, what it would have is counted as lost.
+        slot.spans.make();
         SLOTS[number].store(slot, Ordering::Release);
         slot
     }
@@ -146,7 +148,8 @@ impl Slot {
             self.full_drops.fetch_add(1, Ordering::Relaxed);
         }
         if TELLS_SPANS.load(Ordering::Relaxed) {
-            let span = recorded_span(place_words()) as u64;
+            let place = ThreadPlace::here();
+            let span = recorded_span(place.span_word(), place.root_word()) as u64;
             if span != 0 && !self.spans.put([span, weight]) {
                 LOST_OF_SPANS.fetch_add(1, Ordering::Relaxed);
             }

@@ -1,7 +1,7 @@
 //! What each thread has allocated and freed, counted by plain loads and stores of the thread's own words.
 
 #[cfg(sampled)]
-use super::spans::{self, Segment};
+use super::spans::{self, Segment, Told};
 #[cfg(sampled)]
 use crate::unwind;
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -12,6 +12,9 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// The words of one thread. They remain when it ends, and a later thread goes on with them.
+///
+/// What an allocation and a free use is on the first line of the cache.
+#[repr(C, align(64))]
 pub(super) struct Counts {
     allocations: AtomicU64,
     allocated_bytes: AtomicU64,
@@ -19,6 +22,8 @@ pub(super) struct Counts {
     freed_bytes: AtomicU64,
     /// Bytes to the next sample, as a signed number; negative when it is due.
     until: AtomicU64,
+    #[cfg(sampled)]
+    pub(super) segment: Segment,
     /// The profiler for which the distance to the next sample was drawn; 0 before the first.
     drawn_for: AtomicU32,
     pub(super) random: AtomicU64,
@@ -27,9 +32,9 @@ pub(super) struct Counts {
     owned: AtomicBool,
     /// Where the thread's stack begins and ends; 0 before the first sample.
     stack: [AtomicU64; 2],
-    #[cfg(sampled)]
-    pub(super) segment: Segment,
     next: AtomicPtr<Counts>,
+    #[cfg(sampled)]
+    pub(super) told: Told,
 }
 
 /// What the program has allocated and freed since it began, over all threads.
@@ -83,18 +88,13 @@ pub(super) fn here() -> Option<&'static Counts> {
 #[inline(always)]
 pub(super) fn allocated(size: usize) -> bool {
     let Some(counts) = here() else { return false };
+    let allocated = counts.allocated_bytes.load(Ordering::Relaxed);
     #[cfg(sampled)]
-    let for_spans = spans::is_on();
-    #[cfg(sampled)]
-    if for_spans {
-        spans::follow(counts);
+    if spans::is_on() {
+        spans::follow(counts, [allocated, counts.freed_bytes.load(Ordering::Relaxed)], size);
     }
     add(&counts.allocations, 1);
-    add(&counts.allocated_bytes, size as u64);
-    #[cfg(sampled)]
-    if for_spans {
-        spans::note_peak(counts);
-    }
+    counts.allocated_bytes.store(allocated.wrapping_add(size as u64), Ordering::Relaxed);
     add(&counts.until, (size as u64).wrapping_neg()).cast_signed() < 0
 }
 
@@ -102,12 +102,13 @@ pub(super) fn allocated(size: usize) -> bool {
 #[inline(always)]
 pub(super) fn freed(size: usize) {
     let Some(counts) = here() else { return };
+    let freed = counts.freed_bytes.load(Ordering::Relaxed);
     #[cfg(sampled)]
     if spans::is_on() {
-        spans::follow(counts);
+        spans::follow(counts, [counts.allocated_bytes.load(Ordering::Relaxed), freed], 0);
     }
     add(&counts.frees, 1);
-    add(&counts.freed_bytes, size as u64);
+    counts.freed_bytes.store(freed.wrapping_add(size as u64), Ordering::Relaxed);
 }
 
 /// A distance to the next sample that says that none was drawn yet, so that the next allocation looks.
@@ -128,21 +129,15 @@ pub(super) fn profiler() -> u32 {
 }
 
 impl Counts {
-    #[inline(always)]
-    pub(super) fn allocated_bytes(&self) -> u64 {
-        self.allocated_bytes.load(Ordering::Relaxed)
+    /// Bytes that the thread has allocated, and bytes that it has freed.
+    #[cfg(sampled)]
+    pub(super) fn bytes(&self) -> [u64; 2] {
+        [self.allocated_bytes.load(Ordering::Relaxed), self.freed_bytes.load(Ordering::Relaxed)]
     }
 
-    /// Bytes that the thread has allocated less those that it has freed.
-    #[inline(always)]
-    pub(super) fn net(&self) -> i64 {
-        self.net_of(self.allocated_bytes())
-    }
-
-    /// The same for a thread that has allocated so many bytes.
-    #[inline(always)]
-    pub(super) fn net_of(&self, allocated_bytes: u64) -> i64 {
-        allocated_bytes.wrapping_sub(self.freed_bytes.load(Ordering::Relaxed)).cast_signed()
+    #[cfg(all(test, sampled))]
+    pub(super) fn allocated(&self, bytes: u64) {
+        add(&self.allocated_bytes, bytes);
     }
 
     /// Whether a new distance must be drawn before it is known whether a sample is due: the thread is new, or the

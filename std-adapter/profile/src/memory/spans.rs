@@ -7,19 +7,19 @@
 
 use super::counts::{self, Counts};
 use crate::marks::Marks;
-use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, fence};
-use throughline::adapter::recorder::{place_words, recorded_span};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use throughline::adapter::recorder::{ThreadPlace, recorded_span};
 use throughline::adapter::ring::Word;
 
-/// Of a thread: 256 KiB for the marks of some milliseconds, of which the system provides what is used. A mark has the span's id
-/// (0 for none that is recorded), the bytes that the thread had allocated, those that it had allocated and not freed, and the
-/// most of these since the mark before.
-type Ring = Marks<4, MARKS>;
+/// What a mark has: both words of the place, the bytes that the thread had allocated, those that it had freed, and the most that
+/// it had allocated and not freed since the mark before. The reader makes of it whatever it can, because the writer is inside a
+/// span, whose time is measured.
+type Mark = [u64; 5];
 
+/// Of a thread: 320 KiB for the marks of some milliseconds, of which the system provides what is used.
 const MARKS: usize = 8192;
 
-/// In place of an id: what follows is not known, because marks found no room.
+/// In place of a span's word or id: what follows is not known, because marks found no room.
 const GAP: u64 = u64::MAX;
 
 /// Whether spans are told what they allocate. Once on, it stays on.
@@ -37,25 +37,26 @@ pub(super) fn is_on() -> bool {
 }
 
 /// What a thread remembers of its marks.
+#[repr(C)]
 pub(super) struct Segment {
     /// What distinguishes the span from others, as the allocator reads it.
     word: AtomicU64,
     /// The most that the thread had allocated and not freed since the last mark, as a signed number: blocks may be freed by
     /// other threads.
     peak: AtomicU64,
-    /// The ring, unless a mark found no room.
-    ready: AtomicPtr<Ring>,
-    marks: AtomicPtr<Ring>,
+    marks: Marks<5, MARKS>,
     gap: Gap,
-    /// What the reader goes on from: the id of a span, and both sums.
-    told: [AtomicU64; 3],
 }
+
+/// What the reader goes on from: the id of a span, and both sums. On a line of the cache of its own.
+#[repr(align(64))]
+pub(super) struct Told([AtomicU64; 3]);
 
 /// Marks that found no room.
 struct Gap {
     /// Whether there is one now. The other words are of the mark that found no room first, which ends what is known.
     is_open: AtomicBool,
-    mark: [AtomicU64; 3],
+    sums: [AtomicU64; 3],
     /// The span since the last of them, and what the thread had allocated by then.
     span: AtomicU64,
     allocated: AtomicU64,
@@ -72,123 +73,103 @@ pub struct Allocated {
     pub peak: i64,
 }
 
-/// Looks whether the thread is in another span than before. Call it before a block is counted.
+/// Looks whether the thread is in another span than with the block before. Call it before a block is counted: with the bytes
+/// that the thread has allocated and freed by then, and by how much the difference grows.
 #[inline(always)]
-pub(super) fn follow(counts: &'static Counts) {
-    let words = place_words();
-    if words.0 as u64 != counts.segment.word.load(Ordering::Relaxed) {
-        counts.segment.change(counts, words);
-    }
-}
-
-/// Notes a new block that was counted.
-#[inline(always)]
-pub(super) fn note_peak(counts: &Counts) {
-    let (net, peak) = (counts.net(), &counts.segment.peak);
-    if net > peak.load(Ordering::Relaxed).cast_signed() {
-        peak.store(net.cast_unsigned(), Ordering::Relaxed);
+pub(super) fn follow(counts: &Counts, sums: [u64; 2], growth: usize) {
+    let (place, segment) = (ThreadPlace::here(), &counts.segment);
+    let span = place.span_word() as u64;
+    let net = sums[0].wrapping_sub(sums[1]).wrapping_add(growth as u64);
+    if span != segment.word.load(Ordering::Relaxed) {
+        segment.change([span, place.root_word() as u64], sums, net);
+    } else if growth > 0 && net.cast_signed() > segment.peak.load(Ordering::Relaxed).cast_signed() {
+        segment.peak.store(net, Ordering::Relaxed);
     }
 }
 
 impl Segment {
-    /// Marks that another span begins to allocate: that of the place with these words. It calls no function on the short way,
-    /// nor reads a thread-local, which in a library is a call too.
-    #[inline(never)]
-    fn change(&self, counts: &Counts, words: (Word, Word)) {
-        let (allocated, peak) = (counts.allocated_bytes(), self.peak.load(Ordering::Relaxed));
-        let net = counts.net_of(allocated).cast_unsigned();
-        self.word.store(words.0 as u64, Ordering::Relaxed);
-        self.peak.store(net, Ordering::Relaxed);
-        let span = recorded_span(words) as u64;
-        // SAFETY: only `mark` stores this pointer, to a ring that is never freed.
-        let ready = unsafe { self.ready.load(Ordering::Relaxed).as_ref() };
-        if ready.is_some_and(|marks| marks.put_unseen([span, allocated, net, peak])) {
-            // Whoever sees what is counted from now on sees the mark.
-            fence(Ordering::Release);
-        } else {
-            // Registers, because an array would be in memory on the short way too.
-            self.change_in_any_case(span, allocated, net, peak);
+    /// Marks that the span of a place begins to allocate. On the short way it calls no function, nor reads a thread-local, which
+    /// in a library is a call too.
+    #[inline(always)]
+    fn change(&self, [span, root]: [u64; 2], [allocated, freed]: [u64; 2], net: u64) {
+        self.word.store(span, Ordering::Relaxed);
+        if !self.marks.put_unseen([span, root, allocated, freed, self.peak.load(Ordering::Relaxed)]) {
+            self.mark_in_any_case(span, root, allocated, freed);
         }
+        // Whoever sees the first peak of the span sees the mark, and whoever sees what is counted from now on sees both.
+        fence(Ordering::Release);
+        self.peak.store(net, Ordering::Relaxed);
+        fence(Ordering::Release);
     }
 
     /// There is no ring yet, or the writer must look for room, or there was none for a mark before.
     #[cold]
     #[inline(never)]
-    fn change_in_any_case(&self, span: u64, allocated: u64, net: u64, peak: u64) {
-        self.mark([span, allocated, net, peak]);
-        fence(Ordering::Release);
-    }
-
-    fn mark(&self, mark: [u64; 4]) {
-        let [span, allocated, net, peak] = mark;
-        let Gap { is_open, mark: first, span: lost_of, allocated: lost_from } = &self.gap;
+    fn mark_in_any_case(&self, span: u64, root: u64, allocated: u64, freed: u64) {
+        let peak = self.peak.load(Ordering::Relaxed);
+        let Gap { is_open, sums, span: lost_of, allocated: lost_from } = &self.gap;
         let was_open = is_open.load(Ordering::Relaxed);
         if was_open && lost_of.load(Ordering::Relaxed) != 0 {
             LOST.fetch_add(allocated.wrapping_sub(lost_from.load(Ordering::Relaxed)), Ordering::Relaxed);
         }
-        if let Some(marks) = self.marks() {
-            let [allocated, net, peak] = first.each_ref().map(|word| word.load(Ordering::Relaxed));
-            let is_told = !was_open || marks.put_if_room_for_two([GAP, allocated, net, peak]);
-            if is_told && marks.put(mark) {
-                self.ready.store(ptr::from_ref(marks).cast_mut(), Ordering::Relaxed);
+        if self.marks.make() {
+            let [allocated_by, freed_by, peak_by] = sums.each_ref().map(|word| word.load(Ordering::Relaxed));
+            let gap = [GAP, 0, allocated_by, freed_by, peak_by];
+            let is_told = !was_open || self.marks.put_if_room_for_two(gap);
+            if is_told && self.marks.put([span, root, allocated, freed, peak]) {
                 return is_open.store(false, Ordering::Release);
             }
         }
-        lost_of.store(span, Ordering::Relaxed);
+        lost_of.store(id_of(span, root), Ordering::Relaxed);
         lost_from.store(allocated, Ordering::Relaxed);
         if !was_open {
-            for (word, value) in first.iter().zip([allocated, net, peak]) {
+            for (word, value) in sums.iter().zip([allocated, freed, peak]) {
                 word.store(value, Ordering::Relaxed);
             }
-            self.ready.store(ptr::null_mut(), Ordering::Relaxed);
             is_open.store(true, Ordering::Release);
         }
     }
 
-    /// The ring of the thread; `None` without memory.
-    fn marks(&self) -> Option<&'static Ring> {
-        // SAFETY: only the next lines store this pointer, to a ring that is never freed.
-        unsafe { self.marks.load(Ordering::Relaxed).as_ref() }.or_else(|| {
-            let new = Ring::leak()?;
-            self.marks.store(ptr::from_ref(new).cast_mut(), Ordering::Release);
-            Some(new)
-        })
-    }
-
     /// Reads what lies between marks, and what there is after the last one.
     fn read(&self, counts: &Counts, each: &mut impl FnMut(u64, Allocated)) {
-        // SAFETY: only `marks` stores this pointer, to a ring that is never freed.
-        let Some(marks) = (unsafe { self.marks.load(Ordering::Acquire).as_ref() }) else { return };
-        let mut tell = |[span, allocated, net, peak]: [u64; 4]| {
-            let [of, from, net_from] = self.told.each_ref().map(|word| word.load(Ordering::Relaxed));
+        let mut tell = |id: u64, [allocated, freed, peak]: [u64; 3]| {
+            let [of, from, net_from] = counts.told.0.each_ref().map(|word| word.load(Ordering::Relaxed));
+            let net = allocated.wrapping_sub(freed);
             let since = |net: u64| net.wrapping_sub(net_from).cast_signed();
             let bytes = allocated.wrapping_sub(from);
             if of != 0 && of != GAP && (bytes != 0 || net != net_from) {
                 each(of, Allocated { bytes, net: since(net), peak: since(peak) });
             }
-            self.told
+            counts
+                .told
+                .0
                 .iter()
-                .zip([span, allocated, net])
+                .zip([id, allocated, net])
                 .for_each(|(word, value)| word.store(value, Ordering::Relaxed));
         };
-        let end = marks.read(&mut tell);
-        if let Some([allocated, net, peak]) = self.going_on(counts, marks, end) {
-            let of = self.told[0].load(Ordering::Relaxed);
-            tell([of, allocated, net, peak]);
+        let end = self.marks.read(|[span, root, sums @ ..]: Mark| tell(id_of(span, root), sums));
+        if let Some(sums) = end.and_then(|end| self.going_on(counts, end)) {
+            tell(counts.told.0[0].load(Ordering::Relaxed), sums);
         }
     }
 
     /// The sums now and the most since the last mark, which was read up to `end`; `None` if there is another mark by now.
-    fn going_on(&self, counts: &Counts, marks: &Ring, end: usize) -> Option<[u64; 3]> {
-        let (allocated, net) = (counts.allocated_bytes(), counts.net().cast_unsigned());
-        let peak = self.peak.load(Ordering::Relaxed);
-        // Acquire: the mark of a span that has ended was written before what is counted after it.
+    fn going_on(&self, counts: &Counts, end: usize) -> Option<[u64; 3]> {
+        let [allocated, freed] = counts.bytes();
+        // Acquire, twice: the mark of another span was written before its first peak, and that before what it has counted.
         fence(Ordering::Acquire);
-        let is_known = marks.head() == end && !self.gap.is_open.load(Ordering::Acquire);
+        let peak = self.peak.load(Ordering::Relaxed);
+        fence(Ordering::Acquire);
+        let is_known = self.marks.head() == end && !self.gap.is_open.load(Ordering::Acquire);
         // A thread that counts at this moment may have changed one sum and not the other.
-        let since = allocated.wrapping_sub(self.told[1].load(Ordering::Relaxed));
-        (is_known && since < 1 << 62).then_some([allocated, net, peak])
+        let since = allocated.wrapping_sub(counts.told.0[1].load(Ordering::Relaxed));
+        (is_known && since < 1 << 62).then_some([allocated, freed, peak])
     }
+}
+
+/// The id of the span of a place with these words, if that span is recorded; 0 if not. A gap stays one.
+fn id_of(span: u64, root: u64) -> u64 {
+    if span == GAP { GAP } else { recorded_span(span as Word, root as Word) as u64 }
 }
 
 /// Calls `each` with what spans have allocated since the last call. There must be one caller at a time.
@@ -215,13 +196,13 @@ mod tests {
             told
         };
         // Each span allocates as many bytes as its id, and 5 bytes are allocated outside of spans.
-        let (mut allocated, mut lost) = (0, 0);
-        let mut begin = |span: u64| {
-            segment.mark([span, allocated, 0, 0]);
-            allocated += if span == 0 { 5 } else { span };
+        let begin = |span: u64| {
+            let [allocated, freed] = counts.bytes();
+            segment.mark_in_any_case(span, 1, allocated, freed);
+            counts.allocated(if span == 0 { 5 } else { span });
         };
-        let before = lost_bytes();
-        let last = MARKS as u64;
+        let (mut lost, before) = (0, lost_bytes());
+        let last = MARKS as u64 - 1;
         for span in 1..=last {
             begin(span);
         }
