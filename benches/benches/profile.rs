@@ -40,6 +40,7 @@ type Subject = fn() -> Result<String, Box<dyn Error>>;
 const SUBJECTS: &[(&str, Subject)] = &[
     ("a signal and an empty handler", empty),
     ("**throughline**", throughline),
+    ("**throughline**, a thread that records nothing, so that its stack is not known", throughline_elsewhere),
     ("pprof-rs 0.15", pprof_rs),
 ];
 
@@ -229,7 +230,21 @@ fn empty() -> Result<String, Box<dyn Error>> {
 
 fn throughline() -> Result<String, Box<dyn Error>> {
     let profiler = CpuProfiler::start(CpuOptions::default().frequency(19))?;
-    // The system tells what the timer of this thread sends.
+    sampled_by(profiler, signals_of_timer()?)
+}
+
+fn throughline_elsewhere() -> Result<String, Box<dyn Error>> {
+    let profiler = CpuProfiler::start(CpuOptions::default().frequency(19))?;
+    let times = std::thread::spawn(|| {
+        // Until the profiler has found this thread.
+        std::thread::sleep(5 * PAUSE);
+        signals_of_timer().map_err(|error| error.to_string())
+    });
+    sampled_by(profiler, times.join().expect("the thread has not panicked")?)
+}
+
+/// Sends the running thread what its timer would send; the system tells what that is.
+fn signals_of_timer() -> Result<Vec<Duration>, Box<dyn Error>> {
     let timers = std::fs::read_to_string("/proc/self/timers")?;
     // SAFETY: asks the system for a number.
     let thread = format!("notify: signal/tid.{}", unsafe { libc::gettid() });
@@ -239,7 +254,10 @@ fn throughline() -> Result<String, Box<dyn Error>> {
             value = signal.rsplit_once('/').and_then(|(_, value)| usize::from_str_radix(value, 16).ok());
         }
     }
-    let times = signals(DEPTH, value.ok_or("/proc/self/timers has no timer of this thread")?);
+    Ok(signals(DEPTH, value.ok_or("/proc/self/timers has no timer of this thread")?))
+}
+
+fn sampled_by(profiler: CpuProfiler, times: Vec<Duration>) -> Result<String, Box<dyn Error>> {
     let profile = profiler.stop();
     assert!(
         profile.samples() as usize >= times.len(),

@@ -26,8 +26,14 @@ pub(super) fn miri() -> Result<Done> {
     under_miri(SHARED, &[])
 }
 
+/// The profiler's tests of what its threads share; the rest of it asks the system for what Miri has not.
+const OF_THE_PROFILER: [&str; 4] = ["marks::", "cpu::ring::", "memory::counts::", "memory::spans::"];
+
 pub(super) fn miri_64() -> Result<Done> {
-    under_miri(&[SHARED, OTHERS].concat(), &[])
+    under_miri(&[SHARED, OTHERS].concat(), &[])?;
+    let profiler = Cmd::cargo_nightly().args(["miri", "test", "-p", "throughline-profile", "--lib", "--"]);
+    profiler.args(OF_THE_PROFILER).must_run_tests().env("MIRIFLAGS", MIRIFLAGS).run()?;
+    Ok(Done::Passed)
 }
 
 pub(super) fn miri_32() -> Result<Done> {

@@ -139,6 +139,8 @@ impl CpuProfiler {
             return Err(ProfileError::Forked);
         }
         unwind::is_permitted().map_err(ProfileError::Memory)?;
+        // Samples of this thread take less time then.
+        unwind::own_stack();
         if options.source == CpuSource::Perf {
             perf::PerfClock::is_permitted().map_err(ProfileError::Perf)?;
         }

@@ -41,7 +41,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 /// # drop(text);
 /// ```
 ///
-/// Cost: about 1 ns for an allocation and its free together (AMD EPYC; `benches/results`), without a lock or an atomic read-modify-write; about 200 bytes for
+/// Cost: about 1 ns for an allocation and its free together (AMD EPYC; `benches/results`), without a lock or an atomic read-modify-write; 256 bytes for
 /// each thread, reused for later ones.
 #[derive(Debug, Default)]
 pub struct Allocator<A = System>(A);

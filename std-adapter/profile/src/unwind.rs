@@ -2,11 +2,12 @@
 //!
 //! The rules of each function's frame come from the tables that compilers write for exceptions (`.eh_frame`), so frame
 //! pointers are not needed. Where the bounds of the running thread's stack are known, it is read directly; elsewhere
-//! through the kernel, which refuses an address that is not mapped instead of ending the process.
+//! through the kernel, which refuses an address that is not mapped instead of ending the process, and takes longer.
 
 use crate::modules::Modules;
 pub(crate) use crate::stack::End;
 use framehop::{FrameAddress, MustNotAllocateDuringUnwind, Unwinder as _};
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -211,9 +212,35 @@ unsafe fn read_word(address: u64) -> u64 {
     word
 }
 
-/// The memory of the running thread's stack, which stays mapped as long as the thread lives; empty if the system does not
-/// tell. Cost: some microseconds, for the main thread more, because the system reads a file; it may allocate.
+thread_local! {
+    /// Where the thread's stack begins and ends; zeros before it was asked for. A handler that comes between the two stores
+    /// finds an empty stack, or one that begins at 0, of which only what the thread uses is read.
+    static STACK: [Cell<u64>; 2] = const { [const { Cell::new(0) }; 2] };
+}
+
+/// The memory of the running thread's stack, which stays mapped as long as the thread lives; empty before the thread has
+/// called [`own_stack`]. For handlers. Cost: two thread-local reads.
+#[inline]
+pub(crate) fn known_stack() -> Range<u64> {
+    STACK.with(|[low, high]| low.get()..high.get())
+}
+
+/// The same, for which the first call asks the system; empty if it does not tell. Cost of the first call: some microseconds,
+/// for the main thread more, because the system reads a file; it may allocate.
 pub(crate) fn own_stack() -> Range<u64> {
+    let known = known_stack();
+    if !known.is_empty() {
+        return known;
+    }
+    let stack = ask_for_stack();
+    STACK.with(|[low, high]| {
+        low.set(stack.start);
+        high.set(stack.end);
+    });
+    stack
+}
+
+fn ask_for_stack() -> Range<u64> {
     // SAFETY: zeros are memory for the attributes, which are only read after the call has set them.
     let mut attributes = unsafe { std::mem::zeroed::<libc::pthread_attr_t>() };
     // SAFETY: asks the system for a number.

@@ -8,7 +8,7 @@ use super::perf;
 use super::ring::{Ring, Writer};
 use crate::marks::Marks;
 use crate::modules::{self, Modules};
-use crate::unwind::{End, Scratch, Start};
+use crate::unwind::{self, End, Scratch, Start};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
@@ -194,8 +194,9 @@ fn write(mut to: Writer<'_>, weight: u64, modules: &Modules, scratch: &mut Scrat
     if !fits {
         return false;
     }
-    // SAFETY: nothing is said to be mapped: the bounds of this thread's stack are not known here.
-    let walked = unsafe { scratch.walk(modules, start, 0..0, |address| to.put(address)) };
+    let mapped = start.in_use(&unwind::known_stack());
+    // SAFETY: this is the stack of the thread that is interrupted, which is the running one.
+    let walked = unsafe { scratch.walk(modules, start, mapped, |address| to.put(address)) };
     let Some(end) = walked else { return false };
     to.set(0, end as u64 | u64::from(place.is_some()) << 8);
     to.finish()

@@ -2,12 +2,8 @@
 
 #[cfg(sampled)]
 use super::spans::{self, Segment, Told};
-#[cfg(sampled)]
-use crate::unwind;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-#[cfg(sampled)]
-use std::ops::Range;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
@@ -30,8 +26,6 @@ pub(super) struct Counts {
     /// Whether the thread is at work on a sample, whose own allocations are not sampled.
     pub(super) inside: AtomicBool,
     owned: AtomicBool,
-    /// Where the thread's stack begins and ends; 0 before the first sample.
-    stack: [AtomicU64; 2],
     next: AtomicPtr<Counts>,
     #[cfg(sampled)]
     pub(super) told: Told,
@@ -146,21 +140,8 @@ impl Counts {
         self.waits_to_draw() || self.drawn_for.load(Ordering::Relaxed) != profiler
     }
 
-    /// The stack of the running thread, whose words these are. The first call asks the system.
-    #[cfg(sampled)]
-    pub(super) fn stack(&self) -> Range<u64> {
-        let [low, high] = &self.stack;
-        if high.load(Ordering::Relaxed) == 0 {
-            let stack = unwind::own_stack();
-            low.store(stack.start, Ordering::Relaxed);
-            high.store(stack.end, Ordering::Relaxed);
-        }
-        low.load(Ordering::Relaxed)..high.load(Ordering::Relaxed)
-    }
-
     /// A later thread may have the words.
     pub(super) fn release(&self) {
-        self.stack[1].store(0, Ordering::Relaxed);
         self.owned.store(false, Ordering::Release);
     }
 

@@ -6,7 +6,7 @@ use super::sizes::{Sizes, Table};
 use crate::modules::{self, Modulewise};
 use crate::profile::{Kind, Losses, Profile};
 use crate::stack::{Labels, Sample, Stack};
-use crate::unwind::{End, MAX_FRAMES, Scratch, Start};
+use crate::unwind::{self, End, MAX_FRAMES, Scratch, Start};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -138,7 +138,7 @@ pub(super) fn due(block: *mut u8, size: usize) {
         }
     }
     if ON.load(Ordering::Acquire) && !crate::cpu::is_forked() {
-        sample(counts, block, size, interval);
+        sample(block, size, interval);
     }
     counts.set_until(distance(counts, interval), profiler);
 }
@@ -156,7 +156,7 @@ fn distance(counts: &Counts, interval: u64) -> i64 {
     (-uniform.ln() * interval as f64) as i64
 }
 
-fn sample(counts: &Counts, block: *mut u8, size: usize, interval: u64) {
+fn sample(block: *mut u8, size: usize, interval: u64) {
     // Waiting for a lock here could deadlock a process that forks, and would slow down others that allocate.
     let Some(mut walker) = WALKERS.iter().find_map(|walker| walker.try_lock().ok()) else {
         CONTENDED.fetch_add(1, Ordering::Relaxed);
@@ -164,7 +164,7 @@ fn sample(counts: &Counts, block: *mut u8, size: usize, interval: u64) {
     };
     let Some(Walker { scratch, addresses }) = walker.as_mut() else { return };
     addresses.clear();
-    let stack = counts.stack();
+    let stack = unwind::own_stack();
     let walked = modules::with(|modules| {
         let start = Start::here();
         let mapped = start.in_use(&stack);

@@ -17,7 +17,7 @@ use throughline::adapter::ring::Word;
 type Mark = [u64; 5];
 
 /// Of a thread: 320 KiB for the marks of some milliseconds, of which the system provides what is used.
-const MARKS: usize = 8192;
+const MARKS: usize = if cfg!(miri) { 32 } else { 8192 };
 
 /// In place of a span's word or id: what follows is not known, because marks found no room.
 const GAP: u64 = u64::MAX;
